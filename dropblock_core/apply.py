@@ -1,0 +1,119 @@
+"""drop_block: Algorithm 1 for NumPy arrays, fast, and for the arrays of any array-API library."""
+
+from typing import Any
+
+import numpy as np
+
+from dropblock_core import words
+from dropblock_core.call import Call
+from dropblock_core.mask import dropped_units
+
+
+def drop_block(
+    x: Any,
+    keep_prob: float = 0.9,
+    block_size: int | tuple[int, ...] = 7,
+    *,
+    training: bool = True,
+    per_channel: bool = True,
+    renorm: str = "tensor",
+    gamma_scale: float = 1.0,
+    calibrated: bool = False,
+    seed: int | None = None,
+    sample_offset: int = 0,
+    stream: int = 0,
+    rng: np.random.Generator | None = None,
+    **foreign: Any,
+) -> Any:
+    """DropBlock, Algorithm 1 of the paper with gamma from Eq. (1).
+
+    Args:
+        x: activations ``[samples, channels, *spatial]`` with 1, 2 or 3 spatial axes, of a real floating dtype.
+        keep_prob: probability of keeping a unit, in [0, 1], up to the overlap of blocks (see `calibrated`).
+        block_size: side of the dropped block, or one per spatial axis; clipped to the map.
+        training: False returns `x` itself (line 3) and draws nothing.
+        per_channel: one mask per channel ("tends to work better", section 3), or one that a sample's channels share.
+        renorm: what line 8 counts over: ``"tensor"`` (this call's whole mask, as the authors' code), ``"sample"`` or
+            ``"map"``; or ``"expected"`` (divide by the exact expected keep fraction), ``"none"``.
+        gamma_scale: factor on Eq. (1), at least 0.
+        calibrated: solve for the gamma whose expected keep fraction is exactly `keep_prob`, instead of Eq. (1).
+        seed: 64 bits that fix the mask, the same on every backend. Without it they come from `rng`.
+        sample_offset: number of this call's first sample in the whole batch, for shards of one batch.
+        stream: 32 bits that tell apart layers which share a seed.
+        rng: NumPy Generator to draw 64 bits from; by default NumPy's global generator (``np.random.seed``).
+
+    Returns:
+        A new array of the dtype, shape, device and memory layout of `x`: a dropped unit is +0, whatever it held, and a
+        kept one is ``x * count(M) / count_ones(M)``. `x` itself where nothing can be dropped (keep_prob 1, inference,
+        no samples or channels).
+
+    Raises:
+        ValueError, TypeError: an argument breaks rule R14; the message names it, its value, the rule and the remedy.
+
+    >>> x = np.ones((1, 2, 4, 4), np.float32)
+    >>> drop_block(x, keep_prob=0.7, block_size=2, seed=3)[0, 0]
+    array([[0.       , 0.       , 1.4545455, 1.4545455],
+           [0.       , 0.       , 1.4545455, 1.4545455],
+           [1.4545455, 1.4545455, 1.4545455, 1.4545455],
+           [1.4545455, 1.4545455, 1.4545455, 1.4545455]], dtype=float32)
+    """
+    call = Call.checked(
+        x,
+        keep_prob,
+        block_size,
+        per_channel=per_channel,
+        renorm=renorm,
+        gamma_scale=gamma_scale,
+        calibrated=calibrated,
+        seed=seed,
+        sample_offset=sample_offset,
+        stream=stream,
+        foreign=foreign,
+    )
+    if seed is not None and rng is not None:
+        raise ValueError(f"seed={seed!r} and rng={rng!r} were both given: the mask comes from one of them, drop the other")
+    if not training or call.drops_nothing:
+        return x
+    if call.seed is None:
+        # Both NumPy's Generator and its global generator have `bytes`.
+        seed = int.from_bytes((rng or np.random).bytes(8), "little")
+    else:
+        seed = call.seed
+    if isinstance(x, np.ndarray):
+        return _apply_numpy(x, call, seed)
+    return _apply_words(x, call, seed)
+
+
+def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[Any, Any]:
+    dropped = dropped_units(
+        seed, call.samples, call.maps, call.segments, call.gamma, call.sample_offset, call.stream
+    )  # lines 5 and 6
+    scale: Any = call.fixed_scale
+    if scale is None:
+        axes = tuple(range({"tensor": 0, "sample": 1, "map": 2}[call.renorm], x.ndim))
+        count_ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=True)
+        # Where nothing is kept every unit is zeroed below, whatever its scale; 0 / 0 must not warn.
+        scale = call.count / np.maximum(count_ones, 1)
+    wide = np.result_type(x.dtype, np.float32)
+    y = np.empty_like(x, subok=False)
+    # Line 8 before line 7: one pass in the wide type, rounded once. Selecting, not multiplying, keeps NaN out.
+    np.multiply(x, np.asarray(scale, wide), out=y, dtype=wide, casting="unsafe")
+    np.copyto(y, 0, where=dropped)
+    return y
+
+
+def _apply_words(x: Any, call: Call, seed: int) -> Any:
+    space = words.Words.beside(x)
+    xp, segments = space.xp, call.segments
+    bits = words.seed_words(
+        space, seed, call.samples, call.maps, segments, call.gamma, call.sample_offset, call.stream
+    )  # line 5
+    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)  # line 6
+    wide = x.dtype if x.dtype == xp.float64 else xp.float32
+    scale: Any = call.fixed_scale
+    if scale is None:
+        high, low = words.count_bits(space, dropped, call.renorm)
+        count_ones = call.count - (xp.astype(high, wide) * 65536 + xp.astype(low, wide))
+        scale = call.count / xp.where(count_ones > 0, count_ones, xp.ones_like(count_ones))
+    y = xp.astype(xp.astype(x, wide) * scale, x.dtype)  # line 8
+    return xp.where(words.unpack(space, dropped, segments.feat), xp.zeros_like(x), y)  # line 7

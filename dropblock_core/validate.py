@@ -1,0 +1,192 @@
+"""What bad input is told (rule R14): the argument, its value, the rule and the remedy, before anything is drawn.
+
+Every front door of every backend asks here, so that the same mistake gets the same words everywhere.
+"""
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import array_api_compat
+import numpy as np
+import numpy.typing as npt
+
+RENORMS = ("tensor", "sample", "map", "expected", "none")
+WORD = 2**32
+# How other libraries call the probability of dropping.
+DROP_KEYWORDS = ("p", "drop_prob", "dropout_prob", "drop_rate", "rate")
+
+
+def real(name: str, value: Any, rule: str) -> float:
+    """`value` as a float; TypeError unless it is one real number (a 0-d array counts)."""
+    if isinstance(value, (str, bytes, complex, bool, np.bool_)) or value is None:
+        raise TypeError(f"{name}={value!r} is not a real number: {rule}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r} is not a real number: {rule}") from None
+
+
+def integer(name: str, value: Any, rule: str) -> int:
+    """`value` as an int; TypeError unless it is a whole number by type (7.0 and True are not)."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is not an integer: {rule}") from None
+
+
+def probability(name: str, value: Any) -> float:
+    """A number in [0, 1], not NaN."""
+    hint = "; it is the probability to keep, so a drop probability d is keep_prob=1-d" if name == "keep_prob" else ""
+    rule = f"{name} must be a number in [0, 1]{hint}"
+    number = real(name, value, rule)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name}={value!r} is outside [0, 1]: {rule}")
+    return number
+
+
+def gamma_scale(value: Any, *, calibrated: bool = False) -> float:
+    """A finite number >= 0; with ``calibrated=True`` only 1, since the two contradict each other."""
+    rule = "gamma_scale multiplies Eq. (1) and must be finite and at least 0; leave it at 1.0 for the paper's gamma"
+    number = real("gamma_scale", value, rule)
+    if not 0.0 <= number < math.inf:
+        raise ValueError(f"gamma_scale={value!r} is not finite and at least 0: {rule}")
+    if calibrated and number != 1.0:
+        raise ValueError(
+            f"gamma_scale={value!r} with calibrated=True: the calibrated gamma is solved from keep_prob and leaves "
+            "nothing to scale; pass one or the other (a larger keep_prob drops less)"
+        )
+    return number
+
+
+def feat_sizes(value: Any) -> tuple[int, ...]:
+    """Sizes of one to three spatial axes, each at least 1. One int is the paper's square map."""
+    rule = "feat_size is one int for a square map, or one int per spatial axis (1 to 3), each at least 1"
+    sizes = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * 2
+    sizes = tuple(integer("feat_size", f, rule) for f in sizes)
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise ValueError(f"feat_size={value!r}: {rule}")
+    return sizes
+
+
+def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
+    """The block's side for each axis of `feat_size`, clipped to the map (rule R3)."""
+    rank = len(feat_size)
+    rule = f"block_size must be an int of at least 1, or one such int for each of the {rank} spatial axes"
+    sides = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * rank
+    sides = tuple(integer("block_size", b, rule) for b in sides)
+    if len(sides) != rank:
+        raise ValueError(f"block_size={value!r} has {len(sides)} sides for {rank} spatial axes: {rule}")
+    if min(sides) < 1:
+        raise ValueError(f"block_size={value!r} is below 1: {rule}; block_size=1 is dropout")
+    return tuple(min(b, f) for b, f in zip(sides, feat_size, strict=True))
+
+
+def renorm(value: Any) -> str:
+    """One of the scopes of line 8's count (rule R8)."""
+    if value not in RENORMS:
+        raise ValueError(f"renorm={value!r} is unknown: choose one of {', '.join(map(repr, RENORMS))}")
+    return str(value)
+
+
+def mode(value: Any) -> str:
+    """Algorithm 1's mode, in lower case."""
+    text = value.lower() if isinstance(value, str) else value
+    if text not in ("training", "inference"):
+        raise ValueError(f"mode={value!r} is unknown: Algorithm 1 has the modes 'training' and 'inference'")
+    return str(text)
+
+
+def seed_word(value: Any) -> int:
+    """A seed: 64 bits."""
+    rule = "a seed is an int in [0, 2^64); reduce a larger one yourself, it is never wrapped"
+    seed = integer("seed", value, rule)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed={value!r} is outside [0, 2^64): {rule}")
+    return seed
+
+
+def counter_word(name: str, value: Any, *, span: int = 0) -> int:
+    """A word of Philox's counter: `stream`, or `sample_offset`, whose last sample must fit as well."""
+    rule = f"{name} is an int in [0, 2^32)" + (", and so is sample_offset + batch size" if span else "")
+    rule += "; it is a word of the generator's counter and is never wrapped"
+    word = integer(name, value, rule)
+    if word < 0 or word + max(span, 1) > WORD:
+        span_text = f" with a batch of {span}" if span else ""
+        raise ValueError(f"{name}={value!r}{span_text} does not fit in 32 bits: {rule}")
+    return word
+
+
+def size(name: str, value: Any) -> int:
+    """The length of an axis, at least 0."""
+    rule = f"{name} is the length of an axis, an int of at least 0"
+    number = integer(name, value, rule)
+    if number < 0:
+        raise ValueError(f"{name}={value!r} is negative: {rule}")
+    return number
+
+
+def steps(value: Any) -> int:
+    """The length of a schedule."""
+    rule = "steps is the number of training steps to reach keep_prob, at least 0; steps=0 holds keep_prob throughout"
+    number = integer("steps", value, rule)
+    if number < 0:
+        raise ValueError(f"steps={value!r} is negative: {rule}")
+    return number
+
+
+def is_real_floating(dtype: Any) -> bool:
+    """Whether `dtype` (of any array library) is a real floating type, bfloat16 included."""
+    if isinstance(dtype, np.dtype):
+        # NumPy does not know the family of ml_dtypes' types: bfloat16 is of kind 'V'.
+        return dtype.kind == "f" or dtype.name == "bfloat16"
+    return "float" in str(dtype) and "complex" not in str(dtype)
+
+
+def activations(x: Any, shape: Sequence[int], dtype: Any) -> tuple[int, ...]:
+    """The shape of the activations, ``(samples, channels, *spatial)`` with one to three spatial axes, none empty."""
+    sizes = tuple(int(s) for s in shape)
+    rule = "activations are [samples, channels, *spatial] with 1, 2 or 3 spatial axes"
+    if not 3 <= len(sizes) <= 5:
+        raise ValueError(f"x has shape {sizes}: {rule}; add an axis for a single sample, as in x[None]")
+    if not is_real_floating(dtype):
+        raise TypeError(f"x has dtype {dtype}: DropBlock scales what it keeps, so x must be of a real floating type")
+    if min(sizes[2:]) < 1:
+        raise ValueError(f"x has shape {sizes}, with an empty spatial axis: each spatial axis needs at least one unit")
+    return sizes
+
+
+def seed_array(seeds: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Seeds as :func:`dropblock_core.sample_seeds` returns them: bool, of exactly `shape`."""
+    array = np.asarray(seeds)
+    if array.dtype != np.bool_:
+        raise TypeError(f"seeds has dtype {array.dtype}: seeds are bool, True where a block starts")
+    if array.shape != shape:
+        raise ValueError(
+            f"seeds has shape {array.shape}: it must be [samples, maps, *(feat_size - block_size + 1)] = {list(shape)}"
+        )
+    return array
+
+
+def no_foreign_keywords(keywords: Mapping[str, Any]) -> None:
+    """Other libraries' keywords raise with the translation into ours."""
+    for name, value in keywords.items():
+        if name not in DROP_KEYWORDS:
+            raise TypeError(f"drop_block() got an unexpected keyword argument {name!r}")
+        keep = "1 - " + name
+        if isinstance(value, (int, float)) and 0 <= value <= 1:
+            keep = f"{1 - value:.12g}"
+        raise TypeError(
+            f"drop_block() takes no {name!r}: it takes the probability of keeping, as the paper does; "
+            f"pass keep_prob={keep} for {name}={value!r}"
+        )
+
+
+def array(x: Any) -> Any:
+    """`x`, if it is an array of a library that array-api-compat knows."""
+    if not array_api_compat.is_array_api_obj(x):
+        raise TypeError(f"x is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray(x)")
+    return x

@@ -1,0 +1,181 @@
+"""The word algebra: seeds drawn, dilated, counted and unpacked as bits of 32-bit words, over any array library.
+
+It is written once, over an array namespace (array-api-compat), in integers that need no more than 32 bits, so that
+NumPy, PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
+native: where the seed comes from, how to differentiate, a loop its compiler likes, a kernel.
+
+A map of words is an integer array ``[..., *feat_size[:-1], ceil(feat_size[-1] / 32)]``; bit i of word w is unit
+``32 * w + i`` of its row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import array_api_compat
+
+from dropblock_core.stream import MASK32, Segments, philox, philox_key, threshold_word, thresholds
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where words live: an array namespace, the integer dtype that carries 32 bits, and a device.
+
+    The dtype may be wider than 32 bits: no result ever is. uint32 serves wherever a library computes with it.
+    """
+
+    xp: Any
+    dtype: Any
+    device: Any = None
+
+    @classmethod
+    def beside(cls, x: Any) -> Self:
+        """Words in the library and on the device of the array `x`."""
+        xp = array_api_compat.array_namespace(x)
+        # PyTorch has uint32 arrays but few operations on them.
+        dtype = xp.int64 if array_api_compat.is_torch_namespace(xp) else xp.uint32
+        return cls(xp, dtype, array_api_compat.device(x))
+
+    def word(self, value: Any) -> Any:
+        """An int, or nested lists of them, as words."""
+        return self.xp.asarray(value, dtype=self.dtype, device=self.device)
+
+    def arange(self, stop: int) -> Any:
+        return self.xp.arange(stop, dtype=self.dtype, device=self.device)
+
+    def zeros_like(self, x: Any, axis: int, size: int) -> Any:
+        """Zero words of the shape of `x`, but `size` along `axis`."""
+        shape = list(x.shape)
+        shape[axis] = size
+        return self.xp.zeros(tuple(shape), dtype=self.dtype, device=self.device)
+
+
+def limb_product(a: Any, m: int) -> tuple[Any, Any]:
+    """High and low word of ``a * m`` in 32-bit integers, by 16-bit limbs: no intermediate exceeds 32 bits."""
+    a1, a0, m1, m0 = a >> 16, a & 0xFFFF, m >> 16, m & 0xFFFF
+    low, cross0, cross1 = a0 * m0, a0 * m1, a1 * m0
+    middle = (low >> 16) + (cross0 & 0xFFFF) + (cross1 & 0xFFFF)
+    high = a1 * m1 + (cross0 >> 16) + (cross1 >> 16) + (middle >> 16)
+    return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
+
+
+def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: int, stream: Any) -> Any:
+    """The k-th draw of every segment: words ``[len(samples), segments]``. `samples` holds their numbers in the batch."""
+    xp = space.xp
+    groups = -(-segments // 4)
+    counter = (space.arange(groups)[None, :], samples[:, None], space.word(k), space.word(stream))
+    lanes = philox(counter, [space.word(half) for half in key], limb_product, space.word)
+    shape = (samples.shape[0], groups)
+    lanes = xp.stack([xp.broadcast_to(lane, shape) for lane in lanes], axis=-1)
+    return xp.reshape(lanes, (shape[0], 4 * groups))[:, :segments]
+
+
+def gap(space: Words, u: Any, table: Sequence[Any]) -> Any:
+    """``#{j : u < T_j}``: how many anchors to skip before the next seed."""
+    skipped = space.xp.zeros(u.shape, dtype=space.dtype, device=space.device)
+    for threshold in table:
+        skipped = skipped + space.xp.astype(u < threshold, space.dtype)
+    return skipped
+
+
+def seed_words(
+    space: Words, seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
+) -> Any:
+    """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
+    xp = space.xp
+    bits = xp.zeros((samples, maps * segments.per_map), dtype=space.dtype, device=space.device)
+    t = threshold_word(gamma)
+    table = [space.word(threshold) for threshold in thresholds(t, segments.length)]
+    numbers = space.word([sample_offset + n for n in range(samples)])
+    position = space.word(0)
+    for k in range(segments.length if t else 0):
+        u = draw(space, philox_key(seed), numbers, maps * segments.per_map, k, stream)
+        position = position + gap(space, u, table)
+        inside = position < segments.length
+        if not bool(xp.any(inside)):
+            break
+        one = xp.astype(inside, space.dtype)
+        bits = bits | (one << (position * one))  # a shift past the word is undefined, so one outside is a shift by 0
+        position = position + 1
+    return xp.reshape(bits, (samples, maps, segments.per_map))
+
+
+def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
+    """From a word a segment to words along each row of anchors: ``[..., *valid[:-1], ceil(width / 32)]``."""
+    xp = space.xp
+    lead = tuple(bits.shape[:-1])
+    cuts = 1 if segments.packed else -(-segments.width // 32)
+    if segments.packed:
+        shifts = space.arange(segments.packed) * segments.width
+        bits = xp.reshape(bits[..., None] >> shifts, (*lead, -1))[..., : segments.rows, None]
+    rows = xp.reshape(bits, (*lead, *segments.valid[:-1], cuts))
+    # Positions past the end of a row belong to the next one, or to nobody.
+    inside = [min(32, segments.width - 32 * w) for w in range(cuts)]
+    return rows & space.word([(1 << bits_left) - 1 for bits_left in inside])
+
+
+def shift_units(space: Words, rows: Any, by: int) -> Any:
+    """Every row moved `by` units towards its end, across words."""
+    xp = space.xp
+    whole, part = divmod(by, 32)
+    if whole:
+        rows = xp.concat([space.zeros_like(rows, -1, whole), rows[..., :-whole]], axis=-1)
+    if part:
+        carry = xp.concat([space.zeros_like(rows, -1, 1), rows[..., :-1] >> (32 - part)], axis=-1)
+        rows = ((rows << part) & space.word(MASK32)) | carry
+    return rows
+
+
+def shift_rows(space: Words, rows: Any, by: int, axis: int) -> Any:
+    """Every row moved `by` places along `axis`."""
+    keep = [slice(None)] * rows.ndim
+    keep[axis] = slice(0, rows.shape[axis] - by)
+    return space.xp.concat([space.zeros_like(rows, axis, by), rows[tuple(keep)]], axis=axis)
+
+
+def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
+    """Line 6: every seed grows to its block, log2(block_size) shift-ors an axis; 1 = dropped, one bit a unit."""
+    xp = space.xp
+    *outer, last = range(anchors.ndim - len(segments.feat), anchors.ndim)
+    dropped = anchors
+    for axis, feat in [*zip(outer, segments.feat, strict=False), (last, -(-segments.feat[-1] // 32))]:
+        if feat > dropped.shape[axis]:
+            dropped = xp.concat([dropped, space.zeros_like(dropped, axis, feat - dropped.shape[axis])], axis=axis)
+    for axis, block in zip([*outer, last], segments.block, strict=True):
+        side = 1
+        while side < block:
+            by = min(side, block - side)
+            moved = shift_units(space, dropped, by) if axis == last else shift_rows(space, dropped, by, axis)
+            dropped, side = dropped | moved, side + by
+    return dropped
+
+
+def popcount(space: Words, rows: Any) -> Any:
+    """The number of set bits in each word."""
+    rows = rows - ((rows >> 1) & 0x55555555)
+    rows = (rows & 0x33333333) + ((rows >> 2) & 0x33333333)
+    rows = (rows + (rows >> 4)) & 0x0F0F0F0F
+    rows = rows + (rows >> 8)
+    return (rows + (rows >> 16)) & 0x3F
+
+
+def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
+    """Set bits of ``[samples, maps, ...]`` counted over a scope of rule R8, kept broadcastable, exactly.
+
+    Returns two limbs, high and low, of ``2^16 * high + low``, for libraries without integers above 32 bits. They are
+    exact for maps below 2^32 units, batches and channels up to 2^16, and 2^48 units in all.
+    """
+    xp = space.xp
+    high, low = space.zeros_like(rows, 0, rows.shape[0]), popcount(space, rows)
+    for axis in (tuple(range(2, rows.ndim)), *{"map": (), "sample": (1,), "tensor": (1, 0)}[scope]):
+        low = xp.sum(low, axis=axis, dtype=space.dtype, keepdims=True)
+        high = xp.sum(high, axis=axis, dtype=space.dtype, keepdims=True) + (low >> 16)
+        low = low & 0xFFFF
+    return high, low
+
+
+def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:
+    """Words to a bool array ``[..., *feat]``, True where a bit is set."""
+    bits = (rows[..., None] >> space.arange(32)) & 1
+    units = space.xp.reshape(bits, (*rows.shape[:-1], 32 * rows.shape[-1]))
+    return units[..., : feat[-1]] != 0

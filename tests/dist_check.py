@@ -1,0 +1,65 @@
+"""Try what `make dist` built: the wheel's contents, the source archive's, and imports in a clean environment."""
+
+import subprocess
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLEAN = ROOT / "build" / "dist-check"
+BIN = CLEAN / "bin"
+
+IMPORT_CORE = """
+import importlib.metadata, sys
+import dropblock_core
+loaded = {"torch", "jax", "tensorflow", "keras", "scipy"} & set(sys.modules)
+assert not loaded, f"importing dropblock_core imported {loaded}"
+assert dropblock_core.__file__.startswith(sys.prefix), dropblock_core.__file__
+print("dropblock-core", importlib.metadata.version("dropblock-core"), "imports alone")
+"""
+
+
+def run(*command: str | Path) -> None:
+    """Run a command away from the source tree, which Python would otherwise import from."""
+    subprocess.run(command, cwd=CLEAN, check=True)
+
+
+def check_wheel(wheel: Path) -> None:
+    homes = (ROOT, ROOT / "adapters", ROOT / "conformance")
+    packages = {init.parent.name for home in homes for init in home.glob("dropblock_*/__init__.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert top == packages, f"the wheel holds {sorted(top)}, not {sorted(packages)}"
+    untyped = {package for package in packages if f"{package}/py.typed" not in names}
+    assert not untyped, f"no py.typed in {untyped}"
+
+
+def check_sdist(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"LICENSE", "Makefile", "README.md", "constraints.txt", ".ci/run", "docs/spec.md", "tests/dist_check.py"}
+    assert wanted <= names, f"the source archive lacks {sorted(wanted - names)}"
+    stray = {name for name in names if name.startswith((".venv", "build/", "dist/"))}
+    assert not stray, f"the source archive holds {stray}"
+
+
+def main() -> None:
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    (sdist,) = (ROOT / "dist").glob("*.tar.gz")
+    check_wheel(wheel)
+    check_sdist(sdist)
+
+    venv.create(CLEAN, clear=True, with_pip=True)
+    run(BIN / "pip", "install", "--quiet", wheel)
+    run(BIN / "python", "-W", "error", "-c", IMPORT_CORE)
+
+    run(BIN / "pip", "install", "--quiet", f"{wheel}[conformance]")
+    run(BIN / "python", "-W", "error", "-c", "import dropblock_conformance")
+    run(BIN / "dropblock-conformance", "list")
+    print(f"{wheel.name} and {sdist.name}: good")
+
+
+if __name__ == "__main__":
+    main()
