@@ -20,6 +20,11 @@ print("dropblock-core", importlib.metadata.version("dropblock-core"), "imports a
 """
 
 
+def install(requirement: str) -> None:
+    """Install into the clean environment, from here: make's PIP_CONSTRAINT is a relative path."""
+    subprocess.run([BIN / "pip", "install", "--quiet", requirement], cwd=ROOT, check=True)
+
+
 def run(*command: str | Path) -> None:
     """Run a command away from the source tree, which Python would otherwise import from."""
     subprocess.run(command, cwd=CLEAN, check=True)
@@ -52,10 +57,10 @@ def main() -> None:
     check_sdist(sdist)
 
     venv.create(CLEAN, clear=True, with_pip=True)
-    run(BIN / "pip", "install", "--quiet", wheel)
+    install(str(wheel))
     run(BIN / "python", "-W", "error", "-c", IMPORT_CORE)
 
-    run(BIN / "pip", "install", "--quiet", f"{wheel}[conformance]")
+    install(f"{wheel}[conformance]")
     run(BIN / "python", "-W", "error", "-c", "import dropblock_conformance")
     run(BIN / "dropblock-conformance", "list")
     print(f"{wheel.name} and {sdist.name}: good")

@@ -1,0 +1,67 @@
+# Two commands do all: `make conformance` and `make test`. Both make the environment first, once.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+# One file of pins for every pip that runs below, those of isolated builds too.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install test conformance test-oldest bench calibrate lint types dist clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/.stamp  ## Make .venv, with everything pinned.
+
+# The stamp is newer than what the environment was made from, so a second run installs nothing.
+# The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow.
+.venv/.stamp: pyproject.toml constraints.txt
+	@echo "Making .venv; the frameworks are large, so this takes minutes the first time."
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet torch jax tensorflow-cpu --editable '.[conformance,dev]'
+	@touch $@
+
+test: lint types  ## Lint, check types, run the tests with coverage, then those of the oldest dependencies.
+	$(BIN)/pytest -n 2 --cov
+	@$(MAKE) --no-print-directory test-oldest
+
+conformance: install  ## Certify the NumPy reference and a third-party layer; reports go to build/.
+	@mkdir -p build
+	$(BIN)/dropblock-conformance run numpy miguelvr --profile standard \
+		--html build/conformance.html --json build/conformance.json
+
+test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that pyproject.toml states.
+	.venv-oldest/bin/pytest -n 2 tests/core
+
+# No framework here: tests that need one skip themselves.
+.venv-oldest/.stamp: pyproject.toml constraints.txt tests/oldest.py
+	$(PYTHON) -m venv .venv-oldest
+	$(PYTHON) tests/oldest.py > .venv-oldest/constraints.txt
+	PIP_CONSTRAINT=.venv-oldest/constraints.txt .venv-oldest/bin/pip install --quiet \
+		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema
+	@touch $@
+
+bench: install  ## Measure time and memory, as ratios within one run.
+	$(BIN)/python tests/bench.py
+
+calibrate: install  ## Measure false alarms and power of the suite over many seeds.
+	$(BIN)/python tests/calibrate.py
+
+lint: install  ## Check style and format.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install  ## Check types.
+	$(BIN)/mypy
+
+dist: install  ## Build wheel and source archive, and try the wheel in a clean environment.
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python tests/dist_check.py
+
+clean:  ## Remove what was built, except the environments (rm -r .venv .venv-oldest).
+	rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find dropblock_core adapters conformance tests -name __pycache__ -prune -exec rm -r {} +

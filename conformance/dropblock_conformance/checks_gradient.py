@@ -1,0 +1,109 @@
+"""The gradient is mask times scale (rules R7 and R10): nothing flows through a dropped unit."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.checks_scale import ERROR, claimed_scale
+from dropblock_conformance.dtypes import dtype_named, scale_tolerance
+from dropblock_conformance.exact import Setting, for_all, share, valid_settings
+from dropblock_conformance.subject import Array
+
+
+def _upstream(setting: Setting) -> Array:
+    """An upstream gradient without zeros, other than the activations."""
+    return np.roll(setting.values(), 1, axis=-1) * np.asarray(0.75, dtype_named(setting.dtype))
+
+
+def _mask(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        y, dx = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
+        if np.isnan(y).all():
+            return  # nothing kept: R10's own check
+        if (wrong := (y == 0) != (dx == 0)).any():
+            raise Violation("the gradient flows through another mask than the activations", share(wrong))
+
+    return for_all(context, valid_settings(context.subject.claims), holds)
+
+
+def _scale(context: Context) -> Finding:
+    claims = context.subject.claims
+
+    def holds(setting: Setting) -> None:
+        x, dy = setting.values(), _upstream(setting)
+        y, dx = context.gradient(x, dy, **setting.arguments)
+        dropped = y == 0
+        wanted = (dy.astype(np.float64) * claimed_scale(claims, setting, dropped))[~dropped]
+        if not wanted.size or np.isnan(y).all():
+            return
+        error = float(np.max(np.abs(dx.astype(np.float64)[~dropped] - wanted) / np.abs(wanted)))
+        if not error <= scale_tolerance(setting.dtype):
+            raise Violation(f"a gradient is off by {error:.3g} of itself from dy * scale", error)
+
+    return for_all(context, valid_settings(claims), holds)
+
+
+def _nonfinite(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        y, _ = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
+        dropped = y == 0
+        for name, held in (("activation", np.nan), ("activation", np.inf), ("upstream gradient", np.inf)):
+            x, dy = setting.values(), _upstream(setting)
+            (x if name == "activation" else dy)[dropped] = held
+            _, dx = context.gradient(x, dy, **setting.arguments)
+            wrong = dx[dropped] != 0
+            if wrong.any():
+                raise Violation(f"gradient {dx[dropped][wrong][0]} at a dropped unit whose {name} was {held}", share(wrong))
+
+    return for_all(context, valid_settings(context.subject.claims), holds)
+
+
+def _nothing_kept(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        whole = Setting(setting.shape[:2] + (5,) * len(setting.feat), 5, 0.0, setting.seed, setting.dtype)
+        _, dx = context.gradient(whole.values(), _upstream(whole), **whole.arguments)
+        if (wrong := dx != 0).any():
+            raise Violation(f"gradient {dx[wrong][0]} where nothing is kept", share(wrong))
+
+    return for_all(context, valid_settings(context.subject.claims, keep_prob=st.just(0.5)), holds)
+
+
+HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")
+SEEDABLE_GRADIENT = claim(lambda s: s.grad is not None and s.claims.seedable, "offers no gradient that can be seeded")
+WRONG = "share of units whose gradient is wrong, in the simplest setting found"
+for identifier, title, explanation, effect_is, run, needs in (
+    (
+        "gradient.mask",
+        "The gradient has the mask of the activations",
+        "The gradient is zero at the dropped units and nowhere else.",
+        WRONG,
+        _mask,
+        HAS_GRADIENT,
+    ),
+    (
+        "gradient.scale",
+        "The gradient has the scale of the activations",
+        "Where a unit is kept its gradient is the upstream gradient times line 8's factor; the factor is a constant.",
+        ERROR,
+        _scale,
+        HAS_GRADIENT,
+    ),
+    (
+        "gradient.nonfinite",
+        "No gradient at a dropped unit, whatever it held",
+        "NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient.",
+        WRONG,
+        _nonfinite,
+        SEEDABLE_GRADIENT,
+    ),
+    (
+        "gradient.nothing_kept",
+        "Zero gradient where nothing is kept",
+        "At keep_prob 0 with a block as large as the map the gradient is zero, never NaN.",
+        WRONG,
+        _nothing_kept,
+        HAS_GRADIENT,
+    ),
+):
+    rule = "R10 · line 8 differentiated" if identifier.endswith("kept") else "R7 · Algorithm 1 lines 7 and 8 differentiated"
+    register(Check(identifier, title, rule, explanation, effect_is, run, needs))

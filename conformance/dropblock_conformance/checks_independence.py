@@ -1,0 +1,105 @@
+"""Independence of masks (rule R6), whatever their law.
+
+Take two maps A and B that should know nothing of each other, and another such pair A', B' from elsewhere. Where A and
+A' differ (one untouched, one not), and so do B and B', the two differences point the same way with probability exactly
+1/2 if A and B are independent, whatever gamma is: a wrong gamma is no dependence, and is not taken for one. In general
+the probability is ``(1 + Q) / 2``, where Q is Yule's measure of association, from -1 to 1. Small maps and a low
+keep_prob leave and touch maps about equally often, which makes most of every map drawn.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dropblock_conformance.check import claim, register
+from dropblock_conformance.checks_law import touched
+from dropblock_conformance.inference import rate
+from dropblock_conformance.statistical import Configuration, Dropped, Measure, statistical_check
+
+RULE = "R6 · section 3, 'each feature channel has its DropBlock mask'; Algorithm 1 line 5"
+PAIRS = Configuration((3, 3), 2, 0.5)
+SAMPLES, CHANNELS = 1, 2  # axes of a batch, after its calls
+
+
+def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]]) -> Measure:
+    """`pairs` takes from the untouched maps four arrays of one shape, A, B, A' and B'; no map twice."""
+    event = rate(f"{name}: two differences that point the same way", 0.5)
+
+    def count(dropped: Dropped) -> list[tuple[int, int]]:
+        a, b, a_else, b_else = pairs(~touched(dropped))
+        tells = (a != a_else) & (b != b_else)
+        return [(int(np.count_nonzero(tells & (a == b))), int(np.count_nonzero(tells)))]
+
+    p = (1 - PAIRS.gamma) ** PAIRS.anchors
+    # Four maps make a trial where both differences are there; a margin, as that is left to chance.
+    return Measure((event,), count, trials_per_map=0.98 * (2 * p * (1 - p)) ** 2 / 4)
+
+
+def apart(axis: int, lag: int | None, name: str) -> Measure:
+    """Maps `lag` apart along an axis of the batch (None: half of it); the other pair is of another call, and elsewhere."""
+    other_axis = CHANNELS if axis == SAMPLES else SAMPLES
+
+    def pairs(free: Dropped) -> Sequence[Dropped]:
+        step = lag or free.shape[axis] // 2
+        elsewhere = np.roll(free[1], free.shape[other_axis] // 2, axis=other_axis - 1)
+        halves = []
+        for call in (free[0], elsewhere):
+            moved = np.moveaxis(call, axis - 1, 0)
+            blocks = moved.reshape(-1, 2, step, *moved.shape[1:])
+            halves += [blocks[:, 0], blocks[:, 1]]
+        return halves
+
+    return concordance(f"{name} {lag or 'half a batch'} apart", pairs)
+
+
+def calls_apart() -> Measure:
+    """The same map of neighbouring calls; the other pair is of two more calls, and of other samples."""
+
+    def pairs(free: Dropped) -> Sequence[Dropped]:
+        elsewhere = np.roll(free, free.shape[SAMPLES] // 2, axis=SAMPLES)
+        return free[0], free[1], elsewhere[2], elsewhere[3]
+
+    return concordance("the same map of two calls", pairs)
+
+
+LAGS = (1, 2, 4, None)  # neighbours, and the distances at which counters and lanes of a generator tend to be confused
+YULE = "Yule's Q of the two masks: 0 where they are independent, 1 where they are the same"
+
+
+register(
+    statistical_check(
+        "independence.channels",
+        "Channels have masks of their own",
+        RULE,
+        "A sample's channels are masked independently, near and far.",
+        PAIRS,
+        [apart(CHANNELS, lag, "channels") for lag in LAGS],
+        calls=2,
+        effect_is=YULE,
+        needs=claim(lambda s: s.claims.per_channel, "does not claim a mask per channel"),
+    )
+)
+register(
+    statistical_check(
+        "independence.samples",
+        "Samples have masks of their own",
+        RULE,
+        "The samples of a batch are masked independently, near and far.",
+        PAIRS,
+        [apart(SAMPLES, lag, "samples") for lag in LAGS],
+        calls=2,
+        effect_is=YULE,
+    )
+)
+register(
+    statistical_check(
+        "independence.calls",
+        "Calls have masks of their own",
+        RULE,
+        "Two calls are masked independently, also if their seeds are neighbours.",
+        PAIRS,
+        [calls_apart()],
+        calls=4,
+        effect_is=YULE,
+    )
+)

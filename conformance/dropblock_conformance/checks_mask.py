@@ -1,0 +1,126 @@
+"""The shape of what is dropped, exactly (rules R3, R4, R6 and R7)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from dropblock_core import block_mask
+
+from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.checks_mode import SEEDABLE, SHARE
+from dropblock_conformance.exact import Setting, for_all, share, valid_settings
+
+Dropped = npt.NDArray[np.bool_]
+
+
+def opening(dropped: Dropped, block: Sequence[int]) -> Dropped:
+    """The union of all whole blocks inside the dropped units: equal to them just when they are made of blocks."""
+    feat = dropped.shape[2:]
+    whole = np.ones((*dropped.shape[:2], *(f - b + 1 for f, b in zip(feat, block, strict=True))), bool)
+    for offset in np.ndindex(*block):
+        whole &= dropped[(..., *(slice(o, o + v) for o, v in zip(offset, whole.shape[2:], strict=True)))]
+    return ~block_mask(whole, tuple(block), feat)
+
+
+def require_blocks(setting: Setting, dropped: Dropped) -> None:
+    stray = dropped & ~opening(dropped, setting.block)
+    if stray.any():
+        raise Violation(
+            f"{int(stray.sum())} of {int(dropped.sum())} dropped units belong to no whole "
+            f"{'x'.join(map(str, setting.block))} block inside the map",
+            float(stray.sum() / dropped.sum()),
+        )
+
+
+def _blocks(context: Context, beyond_map: bool) -> Finding:
+    def holds(setting: Setting) -> None:
+        require_blocks(setting, context.call(setting.ones(), **setting.arguments) == 0)
+
+    return for_all(context, valid_settings(context.subject.claims, beyond_map=beyond_map), holds)
+
+
+def _shared(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        dropped = context.call(setting.ones(), **setting.arguments) == 0
+        if (other := dropped != dropped[:, :1]).any():
+            raise Violation("channels of a sample differ where one shared mask is claimed", share(other))
+
+    return for_all(context, valid_settings(context.subject.claims), holds)
+
+
+def _ignores_values(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        one = context.call(setting.ones(), **setting.arguments) == 0
+        other = context.call(setting.values(), **setting.arguments) == 0
+        if (wrong := one != other).any():
+            raise Violation("the mask depends on the activations", share(wrong))
+
+    return for_all(context, valid_settings(context.subject.claims), holds)
+
+
+def _dropped_is_zero(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        dropped = context.call(setting.ones(), **setting.arguments) == 0
+        for held in (np.nan, np.inf, -1.0):
+            x = setting.values()
+            x[dropped] = held
+            y = context.call(x, **setting.arguments)
+            wrong = (y[dropped] != 0) | np.signbit(y[dropped])
+            if wrong.any():
+                raise Violation(f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong))
+
+    return for_all(context, valid_settings(context.subject.claims), holds)
+
+
+STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
+
+for identifier, title, rule, explanation, effect_is, run, needs in (
+    (
+        "mask.blocks",
+        "What is dropped is made of whole blocks",
+        "R4 · Algorithm 1 line 6, Fig. 2",
+        "The dropped units are a union of whole blocks inside the map: equal to their opening by the block. Blocks that "
+        "hang over the border, holes in a block and stray units show, whatever the law.",
+        STRAY,
+        lambda context: _blocks(context, beyond_map=False),
+        None,
+    ),
+    (
+        "mask.clipped",
+        "A block larger than the map is clipped to it",
+        "R3 · section 4.1.1, block sizes 'covering full feature map'",
+        "Where block_size exceeds an axis the block covers that axis, and the rest stays as it is.",
+        STRAY,
+        lambda context: _blocks(context, beyond_map=True),
+        claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+    ),
+    (
+        "mask.shared",
+        "Channels share a mask where that is claimed",
+        "R6 · section 3, 'a shared DropBlock mask across different feature channels'",
+        "With per_channel=False all channels of a sample lose the same units.",
+        SHARE,
+        _shared,
+        claim(lambda s: not s.claims.per_channel, "claims a mask per channel"),
+    ),
+    (
+        "mask.ignores_values",
+        "The mask does not depend on the activations",
+        "R6, R13 · Algorithm 1 line 5",
+        "One seed drops the same units of two different inputs.",
+        SHARE,
+        _ignores_values,
+        SEEDABLE,
+    ),
+    (
+        "values.dropped_zero",
+        "A dropped unit is +0, whatever it held",
+        "R7 · Algorithm 1 line 7",
+        "NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros keeps NaN, and "
+        "makes -0 of negative numbers.",
+        "share of the dropped units that are not +0, in the simplest setting found",
+        _dropped_is_zero,
+        SEEDABLE,
+    ),
+):
+    register(Check(identifier, title, rule, explanation, effect_is, run, needs or (lambda subject: None)))

@@ -1,0 +1,134 @@
+"""Renormalisation: line 8's count, over the scope that is claimed, at every size and precision (rules R8 to R10)."""
+
+import numpy as np
+import numpy.typing as npt
+from dropblock_core import expected_keep, gamma
+
+from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.dtypes import dtype_named, scale_tolerance
+from dropblock_conformance.exact import Setting, for_all, once, share, valid_settings
+from dropblock_conformance.subject import Array, Claims
+
+SCOPE_AXES = {"tensor": 0, "sample": 1, "map": 2}
+
+
+def claimed_scale(claims: Claims, setting: Setting, dropped: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Line 8's factor in float64, from the mask seen and the scope claimed; broadcastable to the activations."""
+    if claims.renorm == "none":
+        return np.ones(())
+    if claims.renorm == "expected":
+        g = gamma(setting.keep_prob, setting.block_size, setting.feat)
+        kept = expected_keep(g, setting.block_size, setting.feat)
+        return np.asarray(1 / kept if kept else 0.0)
+    axes = tuple(range(SCOPE_AXES[claims.renorm], dropped.ndim))
+    ones = np.count_nonzero(~dropped, axis=axes, keepdims=True)
+    return np.asarray(dropped.size / np.prod(ones.shape) / np.maximum(ones, 1))
+
+
+def relative_error(claims: Claims, setting: Setting, x: Array, y: Array) -> float:
+    """The largest relative error of a kept value; the mask is read off y, x holding no zero."""
+    dropped = y == 0
+    wanted = (x.astype(np.float64) * claimed_scale(claims, setting, dropped))[~dropped]
+    if not wanted.size:
+        return 0.0
+    return float(np.max(np.abs(y.astype(np.float64)[~dropped] - wanted) / np.abs(wanted)))
+
+
+def require_scale(claims: Claims, setting: Setting, x: Array, y: Array) -> str:
+    error, tolerance = relative_error(claims, setting, x, y), scale_tolerance(setting.dtype)
+    if not error <= tolerance:
+        raise Violation(
+            f"a kept value is off by {error:.3g} of itself from x * {claims.renorm} scale, tolerance {tolerance:.3g}",
+            error,
+        )
+    return f"kept values are right to {error:.2g} of themselves, tolerance {tolerance:.2g}"
+
+
+def _claimed(context: Context) -> Finding:
+    claims = context.subject.claims
+
+    def holds(setting: Setting) -> None:
+        x = setting.values()
+        require_scale(claims, setting, x, context.call(x.copy(), **setting.arguments))
+
+    return for_all(context, valid_settings(claims), holds)
+
+
+def _large(context: Context, dtype: str, shape: tuple[int, ...]) -> Finding:
+    """One setting with so many kept units that a narrow count overflows, or stops growing."""
+    setting = Setting(shape, 7, 0.9, context.new_seed(), dtype)
+
+    def holds() -> str:
+        x = setting.ones()
+        y = context.call(x, **setting.arguments)
+        kept = float(np.mean(y != 0))
+        if not kept > 0.5:
+            raise Violation(f"{kept:.0%} of {x.size} units came out as something else than 0, about 91% should", 1 - kept)
+        return require_scale(context.subject.claims, setting, x, y)
+
+    return once(holds)
+
+
+def _nothing_kept(context: Context) -> Finding:
+    """keep_prob 0 and a block as large as the map: gamma is 1, and nothing is kept."""
+    def holds() -> str:
+        for dtype in context.subject.claims.dtypes:
+            for rank in context.subject.claims.spatial:
+                x = np.ones((2, 3, *(5,) * rank), dtype_named(dtype))
+                y = context.call(x, keep_prob=0.0, block_size=5, seed=context.new_seed(), nan_is_an_answer=True)
+                if (wrong := y != 0).any():
+                    raise Violation(f"{y[wrong][0]} in place of 0 where nothing is kept, in {dtype}", share(wrong))
+        return "zeros where nothing is kept"
+
+    return once(holds)
+
+
+ERROR = "largest relative error of a kept value, in the simplest setting found"
+register(
+    Check(
+        id="scale.claimed",
+        title="Kept values are scaled by count / count_ones",
+        rule="R8, R9 · Algorithm 1 line 8",
+        explanation="The count runs over the scope that is claimed and is exact; the factor is right to 2 ulp of "
+        "float32 (float64 for float64) and the product is rounded once. 1 / keep_prob is not the paper's factor.",
+        effect_is=ERROR,
+        run=_claimed,
+    )
+)
+register(
+    Check(
+        id="scale.large",
+        title="More than 2^24 units are counted",
+        rule="R9 · Algorithm 1 line 8",
+        explanation="Adding ones in float32 stops growing at 2^24; a count has to be exact at every size.",
+        effect_is=ERROR,
+        run=lambda context: _large(context, context.subject.claims.law_dtype, (1, 65, 512, 512)),
+        needs=claim(lambda s: 2 in s.claims.spatial, "does not claim spatial rank 2"),
+    )
+)
+for half in ("float16", "bfloat16"):
+    register(
+        Check(
+            id=f"scale.{half}",
+            title=f"More than 65,504 units are counted in {half}",
+            rule="R9 · Algorithm 1 line 8",
+            explanation="A count in half precision overflows or stops growing: one layer in wide use returns all zeros "
+            "in float16 once more than 65,504 units are kept.",
+            effect_is="share of units lost, or largest relative error of a kept value",
+            run=lambda context, half=half: _large(context, half, (4, 8, 64, 64)),  # type: ignore[misc]
+            needs=claim(
+                lambda s, half=half: half in s.claims.dtypes and 2 in s.claims.spatial,  # type: ignore[misc]
+                f"does not claim {half} at spatial rank 2",
+            ),
+        )
+    )
+register(
+    Check(
+        id="values.nothing_kept",
+        title="Zeros, not NaN, where nothing is kept",
+        rule="R10 · Algorithm 1 line 8 with count_ones(M) = 0",
+        explanation="At keep_prob 0 with a block as large as the map nothing is kept, and 0 / 0 must not come out.",
+        effect_is="share of units that are not 0",
+        run=_nothing_kept,
+    )
+)

@@ -1,0 +1,136 @@
+"""The engine of the exact checks: Hypothesis draws settings freely, and every one of them has to hold.
+
+No statistics here: one violation is one too many. Hypothesis shrinks it to the simplest setting that shows it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+
+from dropblock_conformance.check import Context, Finding, Violation
+from dropblock_conformance.dtypes import dtype_named
+from dropblock_conformance.inference import Verdict
+from dropblock_conformance.subject import Array, Claims, NothingKeptError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One call's arguments; `dtype` by name."""
+
+    shape: tuple[int, ...]
+    block_size: int
+    keep_prob: float
+    seed: int
+    dtype: str
+
+    @property
+    def feat(self) -> tuple[int, ...]:
+        return self.shape[2:]
+
+    @property
+    def block(self) -> tuple[int, ...]:
+        return tuple(min(self.block_size, f) for f in self.feat)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keywords of a training call."""
+        return {"keep_prob": self.keep_prob, "block_size": self.block_size, "seed": self.seed}
+
+    def ones(self) -> Array:
+        return np.ones(self.shape, dtype_named(self.dtype))
+
+    def values(self) -> Array:
+        """Activations between 0.5 and 2 in size, of either sign, the same whenever the setting is."""
+        rng = np.random.default_rng(self.seed)
+        x = rng.uniform(0.5, 2.0, self.shape) * rng.choice([-1.0, 1.0], self.shape)
+        return x.astype(dtype_named(self.dtype))
+
+    def __str__(self) -> str:
+        return (
+            f"shape {self.shape}, block_size {self.block_size}, keep_prob {self.keep_prob:g}, {self.dtype}, "
+            f"seed {self.seed}"
+        )
+
+
+# Sizes of one axis by spatial rank: small ones, and some past one and two machine words.
+AXES = {1: st.integers(1, 100), 2: st.integers(1, 12) | st.integers(30, 70), 3: st.integers(1, 6)}
+
+
+@st.composite
+def valid_settings(
+    draw: st.DrawFn, claims: Claims, *, keep_prob: st.SearchStrategy[float] | None = None, beyond_map: bool = False
+) -> Setting:
+    """Settings within the claims. `beyond_map` asks for blocks larger than the map, which claims must allow."""
+    rank = draw(st.sampled_from(claims.spatial))
+    feat = tuple(draw(st.lists(AXES[rank], min_size=rank, max_size=rank)))
+    sides = range(min(feat) + 1, max(feat) + 4) if beyond_map else range(1, min(feat) + 1)
+    block_size = draw(st.sampled_from([b for b in sides if claims.even_blocks or b % 2]))
+    return Setting(
+        shape=(draw(st.integers(1, 3)), draw(st.integers(1, 4)), *feat),
+        block_size=block_size,
+        keep_prob=draw(st.floats(0.0, 0.99) if keep_prob is None else keep_prob),
+        seed=draw(st.integers(0, 2**31 - 1)),
+        dtype=draw(st.sampled_from(claims.dtypes)),
+    )
+
+
+T = TypeVar("T")
+
+
+def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:
+    """Whether `holds` returns for every case drawn; it raises :class:`Violation` where the rule is broken."""
+    violations: list[tuple[T, Violation]] = []
+    tried = 0
+
+    @hypothesis_seed(context.digest)
+    @settings(
+        max_examples=context.profile.examples,
+        phases=[Phase.generate, Phase.shrink],
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def every(case: T) -> None:
+        nonlocal tried
+        try:
+            holds(case)
+        except NothingKeptError:
+            reject()  # R10 has a check of its own
+        except Violation as violation:
+            violations.append((case, violation))
+            raise
+        tried += 1
+
+    try:
+        every()
+    except (Violation, Flaky):
+        # Flaky: the subject answered otherwise when asked again. What was seen was seen.
+        if not violations:
+            raise
+        case, violation = violations[-1]
+        return Finding(Verdict.DEVIATES, violation.effect, f"{violation}, at {case}", {"setting": str(case)})
+    if not tried:
+        return Finding(Verdict.INCONCLUSIVE, 0.0, "no setting gave an answer that could be looked at")
+    return Finding(Verdict.CONFORMS, 0.0, f"held at {tried} settings", {"settings_tried": tried})
+
+
+def once(holds: Callable[[], str]) -> Finding:
+    """A check of one setting: `holds` returns what it saw, or raises :class:`Violation`."""
+    try:
+        return Finding(Verdict.CONFORMS, 0.0, holds())
+    except Violation as violation:
+        return Finding(Verdict.DEVIATES, violation.effect, str(violation))
+
+
+def share(wrong: Any) -> float:
+    """The share of units that are wrong: the effect of most exact checks."""
+    return float(np.mean(wrong))

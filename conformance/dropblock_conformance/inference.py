@@ -1,0 +1,134 @@
+"""From a count to one of three outcomes: exact binomial intervals on the effect (Clopper and Pearson 1934).
+
+Every statistical check counts how often an event with an exact law occurs among independent maps. Its effect is the
+relative error of gamma (or of a rate) that the count stands for, zero for a right implementation. The outcome compares
+an interval on the effect with a margin, so that "no difference was seen" is never taken for "there is none":
+
+- the interval lies within [-margin, margin]: **conforms**;
+- it lies outside altogether: **deviates**;
+- it straddles an end: **inconclusive**, which is not a pass.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import beta, binom
+
+
+class Verdict(StrEnum):
+    CONFORMS = "conforms"
+    DEVIATES = "deviates"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens to a map, or a pair of maps, with a probability known exactly.
+
+    `probability(effect)` is its probability if gamma (or the rate in question) were ``(1 + effect)`` times the right
+    one, and strictly monotone in the effect; `effect(probability)` is its inverse.
+    """
+
+    name: str
+    probability: Callable[[float], float]
+    effect: Callable[[float], float]
+
+
+def seed_free(name: str, gamma: float, anchors: int) -> Event:
+    """`anchors` given anchors hold no seed: ``(1 - gamma)^anchors``. A unit, a pair, a whole map kept are such."""
+    return Event(
+        name,
+        lambda effect: (1.0 - min(1.0, gamma * (1.0 + effect))) ** anchors,
+        lambda p: (1.0 - p ** (1.0 / anchors)) / gamma - 1.0,
+    )
+
+
+def one_seed(name: str, gamma: float, anchors: int) -> Event:
+    """Exactly one of `anchors` is a seed: ``S g (1 - g)^(S - 1)``, on the branch below its maximum at ``g = 1 / S``."""
+
+    def probability(effect: float) -> float:
+        g = min(gamma * (1.0 + effect), 1.0 / anchors)
+        return anchors * g * (1.0 - g) ** (anchors - 1)
+
+    ceiling = 1.0 / anchors / gamma - 1.0
+
+    def effect(p: float) -> float:
+        if p >= probability(ceiling):
+            return ceiling
+        return float(brentq(lambda e: probability(e) - p, -1.0, ceiling, xtol=1e-12))
+
+    return Event(name, probability, effect)
+
+
+def rate(name: str, p0: float) -> Event:
+    """A share of `p0`, as each of S equally likely anchors has 1 / S."""
+    return Event(name, lambda effect: p0 * (1.0 + effect), lambda p: p / p0 - 1.0)
+
+
+@dataclass(frozen=True)
+class Test:
+    """An event counted: `successes` in `trials`, with an interval on the effect of confidence ``1 - alpha``."""
+
+    event: str
+    successes: int
+    trials: int
+    expected: float
+    effect: float
+    low: float
+    high: float
+    margin: float
+    alpha: float
+    verdict: Verdict
+    p_value: float
+    randomised_p: float
+
+
+def interval(successes: int, trials: int, alpha: float) -> tuple[float, float]:
+    """Clopper-Pearson: covers the true probability with at least ``1 - alpha``, for every n and p."""
+    low = beta.ppf(alpha / 2, successes, trials - successes + 1) if successes > 0 else 0.0
+    high = beta.isf(alpha / 2, successes + 1, trials - successes) if successes < trials else 1.0
+    return float(low), float(high)
+
+
+def judge(event: Event, successes: int, trials: int, margin: float, alpha: float, rng: np.random.Generator) -> Test:
+    """Decide on one count.
+
+    `p_value` is the exact two-sided p-value of "no effect", conservative as exact tests are; `randomised_p` spreads the
+    probability of the observed count evenly, which makes it uniform under the law: the calibration relies on that.
+    """
+    low, high = sorted(map(event.effect, interval(successes, trials, alpha)))
+    if -margin <= low and high <= margin:
+        verdict = Verdict.CONFORMS
+    elif high < -margin or margin < low:
+        verdict = Verdict.DEVIATES
+    else:
+        verdict = Verdict.INCONCLUSIVE
+    p0 = event.probability(0.0)
+    below, at = float(binom.cdf(successes - 1, trials, p0)), float(binom.pmf(successes, trials, p0))
+    above = float(binom.sf(successes, trials, p0))
+    return Test(
+        event=event.name,
+        successes=successes,
+        trials=trials,
+        expected=p0,
+        effect=event.effect(successes / trials) if trials else 0.0,
+        low=low,
+        high=high,
+        margin=margin,
+        alpha=alpha,
+        verdict=verdict,
+        p_value=min(1.0, 2 * (at + min(below, above))),
+        randomised_p=below + rng.random() * at,
+    )
+
+
+def combine(tests: list[Test]) -> tuple[Verdict, Test]:
+    """The verdict of several tests, and the one with the largest effect: one deviates, all deviate; all must conform."""
+    worst = max(tests, key=lambda test: (test.verdict == Verdict.DEVIATES, abs(test.effect)))
+    for verdict in (Verdict.DEVIATES, Verdict.INCONCLUSIVE):
+        if any(test.verdict == verdict for test in tests):
+            return verdict, worst
+    return Verdict.CONFORMS, worst

@@ -1,0 +1,1 @@
+"""What a run looks like: on the terminal, as JSON and JUnit XML for machines, as HTML for people."""

@@ -1,0 +1,47 @@
+"""The report for people: one HTML file that stands alone, pictures and all. Jinja escapes whatever a subject says."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dropblock_conformance.check import all_checks
+from dropblock_conformance.reports import pictures
+from dropblock_conformance.reports.clean import printable
+from dropblock_conformance.reports.machine import as_document
+from dropblock_conformance.result import Report
+
+
+def write_html(reports: Sequence[Report], path: Path) -> None:
+    path.write_text(render(reports))
+
+
+def render(reports: Sequence[Report]) -> str:
+    environment = Environment(
+        loader=PackageLoader("dropblock_conformance", "reports/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
+    )
+    environment.globals["exhibits"] = exhibits
+    return environment.get_template("report.html").render(
+        document=as_document(reports), checks={check.id: check for check in all_checks().values()}
+    )
+
+
+def exhibits(attempt: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a statistical attempt shows, a setting at a time: its tests, the interval picture, the drop map."""
+    data = attempt["data"]
+    return [
+        {
+            "configuration": part["configuration"],
+            "tests": part["tests"],
+            "intervals": pictures.intervals(part["tests"]),
+            "drop_map": pictures.drop_map(part),
+        }
+        for part in data.get("settings", [data])
+        if "tests" in part
+    ]

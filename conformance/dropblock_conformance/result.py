@@ -1,0 +1,100 @@
+"""What a run says: an outcome for each check, and a report of them all."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dropblock_conformance.subject import Claims
+
+SCHEMA = "dropblock-conformance/1"
+
+
+class Outcome(StrEnum):
+    """The eight outcomes of a check."""
+
+    CONFORMS = "conforms"
+    DEVIATES = "deviates"
+    DECLARED = "declared"  # deviates, just as was declared
+    SURPRISE = "surprise"  # conforms, though a deviation was declared
+    WRONG_CAUSE = "wrong_cause"  # deviates otherwise than declared
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+    CRASHED = "crashed"
+
+
+GOOD = (Outcome.CONFORMS, Outcome.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check.
+
+    Attributes:
+        id: the check's id.
+        outcome: one of the eight.
+        rule: R-number and line of the paper.
+        evidence: what was seen, JSON-able: ``summary``, ``attempts`` (each with verdict, effect, summary and data),
+            ``reason`` of a declared deviation, ``traceback`` of a crash.
+        title: the check's title.
+        effect: size of the effect at the first attempt; what it measures is the check's to say.
+        seconds: time taken.
+        repeat: the one command, or call, that repeats the check.
+    """
+
+    id: str
+    outcome: Outcome
+    rule: str
+    evidence: dict[str, Any]
+    title: str
+    effect: float | None
+    seconds: float
+    repeat: str
+
+    @property
+    def summary(self) -> str:
+        return str(self.evidence.get("summary", ""))
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results of one subject's run."""
+
+    subject: str
+    claims: Claims
+    profile: str
+    seed: int
+    alpha: float
+    plan: list[dict[str, Any]]
+    results: list[Result]
+    seconds: float
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conforms(self) -> bool:
+        """Whether every check that applies conforms; a declared deviation is still a deviation."""
+        outcomes = {result.outcome for result in self.results}
+        return Outcome.CONFORMS in outcomes and outcomes <= set(GOOD)
+
+    @property
+    def as_declared(self) -> bool:
+        """Whether every check that applies conforms, or deviates just as declared."""
+        return bool(self.results) and all(r.outcome in (*GOOD, Outcome.DECLARED) for r in self.results)
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return Counter(result.outcome for result in self.results)
+
+    @property
+    def verdict(self) -> str:
+        """The report in three words or so."""
+        if self.conforms:
+            return "conforms"
+        if self.as_declared:
+            return "deviates as declared" if self.counts[Outcome.DECLARED] else "nothing applied"
+        bad = {Outcome.INCONCLUSIVE} | set(GOOD) | {Outcome.DECLARED}
+        return "inconclusive" if set(self.counts) <= bad else "does not conform"
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as the JSON schema describes it (``report.schema.json`` beside this file)."""
+        return {**asdict(self), "conforms": self.conforms, "as_declared": self.as_declared, "verdict": self.verdict}

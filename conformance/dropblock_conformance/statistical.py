@@ -1,0 +1,214 @@
+"""The engine of the statistical checks: plan, sample, count, judge.
+
+The independent unit is the map (or, where channels share a mask, the sample), never the unit of a map: units of a map
+are dropped together, so a test that treats them as independent false-alarms most of the time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dropblock_core import gamma, keep_map
+
+from dropblock_conformance.check import Check, Context, Finding, Profile
+from dropblock_conformance.dtypes import dtype_named
+from dropblock_conformance.inference import Event, combine, judge
+from dropblock_conformance.power import POWER, plan
+from dropblock_conformance.subject import Claims, Subject
+
+Dropped = npt.NDArray[np.bool_]
+
+UNITS_PER_CALL = 2**20
+MAPS_PICTURED = 2**15
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One setting of DropBlock on one size of map."""
+
+    feat: tuple[int, ...]
+    block_size: int
+    keep_prob: float
+
+    @property
+    def block(self) -> tuple[int, ...]:
+        return tuple(min(self.block_size, f) for f in self.feat)
+
+    @property
+    def gamma(self) -> float:
+        return gamma(self.keep_prob, self.block_size, self.feat)
+
+    @property
+    def anchors(self) -> int:
+        """S, the number of anchors of a map."""
+        return prod(f - b + 1 for f, b in zip(self.feat, self.block, strict=True))
+
+    def __str__(self) -> str:
+        return f"{'x'.join(map(str, self.feat))}, block {self.block_size}, keep_prob {self.keep_prob:g}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Events and how to count them in a batch of dropped units ``[calls, samples, channels, *feat]``.
+
+    `count` returns (successes, trials) of each event; `trials_per_map` is what to expect of the latter, for planning.
+    """
+
+    events: tuple[Event, ...]
+    count: Callable[[Dropped], list[tuple[int, int]]]
+    trials_per_map: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A batch: how many calls belong together, of how many samples and channels, and how often it is drawn."""
+
+    calls: int
+    samples: int
+    channels: int
+    batches: int
+
+    @property
+    def maps(self) -> int:
+        return self.calls * self.samples * self.channels * self.batches
+
+
+def sampling(
+    configuration: Configuration, measures: Sequence[Measure], claims: Claims, margin: float, alpha: float, calls: int
+) -> Sampling:
+    """How many maps give every event its planned number of trials."""
+    power = 1 - (1 - POWER) / number_of_tests(measures)
+    maps = max(
+        ceil(plan(event, margin, alpha, power) / measure.trials_per_map)
+        for measure in measures
+        for event in measure.events
+    )
+    per_call = max(64, min(UNITS_PER_CALL // prod(configuration.feat), ceil(maps / calls)))
+    # Powers of two, so that channels and samples pair up at every lag; a mask that channels share is one map a sample.
+    channels = 2 ** int(np.log2(per_call) / 2) if claims.per_channel else 1
+    samples = 2 ** int(np.log2(per_call / channels))
+    return Sampling(calls, samples, channels, ceil(maps / (calls * samples * channels)))
+
+
+def number_of_tests(measures: Sequence[Measure]) -> int:
+    return sum(len(measure.events) for measure in measures)
+
+
+def draw(context: Context, configuration: Configuration, batch: Sampling, dtype: str) -> Dropped:
+    """One batch of dropped units, seen from outside: ones go in, zeros are what was dropped."""
+    x = np.ones((batch.samples, batch.channels, *configuration.feat), dtype_named(dtype))
+    seed = context.new_seed()
+    dropped = []
+    for number in range(batch.calls):  # neighbouring seeds: the likeliest to be confused
+        y = context.call(
+            x, keep_prob=configuration.keep_prob, block_size=configuration.block_size, seed=(seed + number) % 2**31
+        )
+        dropped.append(y == 0)
+    return np.stack(dropped)
+
+
+def measure_law(
+    context: Context,
+    configuration: Configuration,
+    measures: Sequence[Measure],
+    *,
+    calls: int = 1,
+    dtype: str | None = None,
+) -> Finding:
+    """Sample as planned, count, and judge every event."""
+    claims, margin = context.subject.claims, context.profile.margin
+    batch = sampling(configuration, measures, claims, margin, context.alpha, calls)
+    totals = np.zeros((number_of_tests(measures), 2), np.int64)
+    picture = _Picture(configuration)
+    for _ in range(batch.batches):
+        dropped = draw(context, configuration, batch, dtype or claims.law_dtype)
+        totals += [pair for measure in measures for pair in measure.count(dropped)]
+        picture.add(dropped)
+    events = [event for measure in measures for event in measure.events]
+    tests = [
+        judge(event, int(successes), int(trials), margin, context.alpha, context.rng)
+        for event, (successes, trials) in zip(events, totals, strict=True)
+    ]
+    verdict, worst = combine(tests)
+    summary = (
+        f"{configuration}: {worst.event} {worst.successes:,} of {worst.trials:,} times, expected a share of "
+        f"{worst.expected:.5f}; effect {worst.effect:+.2%}, within [{worst.low:+.2%}, {worst.high:+.2%}] "
+        f"at alpha {worst.alpha:.1e}; margin {worst.margin:.2%}"
+    )
+    data = {"configuration": str(configuration), "tests": [asdict(test) for test in tests], **picture.data()}
+    return Finding(verdict, worst.effect, summary, data)
+
+
+class _Picture:
+    """What a report shows beside the numbers: how often each unit was dropped, beside the exact law, and some masks."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.dropped = np.zeros(configuration.feat, np.int64)
+        self.maps = 0
+        self.masks: list[Any] = []
+
+    def add(self, dropped: Dropped) -> None:
+        maps = dropped.reshape(-1, *self.configuration.feat)[: MAPS_PICTURED - self.maps]
+        if not len(maps):
+            return
+        self.dropped += maps.sum(axis=0)
+        self.maps += len(maps)
+        if not self.masks:
+            busy = maps[maps.any(axis=tuple(range(1, maps.ndim)))]
+            self.masks = (~busy[:6]).astype(int).tolist()
+
+    def data(self) -> dict[str, Any]:
+        c = self.configuration
+        exact = 1.0 - keep_map(c.gamma, c.block_size, c.feat)
+        return {
+            "drop_map": {
+                "maps": self.maps,
+                "observed": (self.dropped / max(1, self.maps)).tolist(),
+                "exact": exact.tolist(),
+            },
+            "masks": self.masks,
+        }
+
+
+def statistical_check(
+    id: str,
+    title: str,
+    rule: str,
+    explanation: str,
+    configuration: Configuration,
+    measures: Sequence[Measure],
+    *,
+    needs: Callable[[Subject], str | None] = lambda subject: None,
+    calls: int = 1,
+    dtype: str | None = None,
+    effect_is: str = "relative error of gamma, or of a rate, that the observed share stands for; 0 is the paper's",
+) -> Check:
+    """A check of one configuration."""
+
+    def planned(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
+        batch = sampling(configuration, measures, subject.claims, profile.margin, alpha, calls)
+        return [plan_row(configuration, number_of_tests(measures), batch)]
+
+    return Check(
+        id=id,
+        title=title,
+        rule=rule,
+        explanation=f"{explanation} Measured at {configuration}.",
+        effect_is=effect_is,
+        run=lambda context: measure_law(context, configuration, measures, calls=calls, dtype=dtype),
+        needs=lambda subject: _spatial(subject, len(configuration.feat)) or needs(subject),
+        tests=lambda profile: number_of_tests(measures),
+        plan=planned,
+    )
+
+
+def plan_row(configuration: Configuration | str, tests: int, batch: Sampling) -> dict[str, Any]:
+    return {"configuration": str(configuration), "tests": tests, "maps": batch.maps}
+
+
+def _spatial(subject: Subject, rank: int) -> str | None:
+    return None if rank in subject.claims.spatial else f"does not claim spatial rank {rank}"

@@ -1,0 +1,175 @@
+"""What is certified, what it says of itself, and what its owner already knows to deviate."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dropblock_core.validate import RENORMS
+
+Array = npt.NDArray[Any]
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What an implementation says of itself. What is not claimed is not applicable, never a pass by silence.
+
+    Args:
+        per_channel: every channel has its own mask (the paper's Algorithm 1); False: a sample's channels share one.
+        renorm: scope of line 8's count: ``"tensor"``, ``"sample"``, ``"map"``, ``"expected"`` or ``"none"``.
+        spatial: spatial ranks it takes, out of 1, 2, 3.
+        dtypes: dtypes it takes, out of float16, bfloat16, float32, float64.
+        even_blocks: it takes an even block_size.
+        clips: it takes a block larger than the map, and clips it.
+        seedable: the same seed gives the same mask.
+
+    Raises:
+        ValueError: a claim nobody can check; the message says what can be claimed.
+    """
+
+    per_channel: bool = True
+    renorm: str = "tensor"
+    spatial: tuple[int, ...] = (2,)
+    dtypes: tuple[str, ...] = ("float32",)
+    even_blocks: bool = True
+    clips: bool = True
+    seedable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.renorm not in RENORMS:
+            raise ValueError(f"renorm={self.renorm!r} is unknown: claim one of {', '.join(map(repr, RENORMS))}")
+        for name, allowed in (("spatial", (1, 2, 3)), ("dtypes", DTYPES)):
+            claimed = getattr(self, name)
+            if isinstance(claimed, str) or not claimed or not set(claimed) <= set(allowed):
+                raise ValueError(f"{name}={claimed!r}: claim a non-empty tuple out of {allowed}")
+
+    @property
+    def law_dtype(self) -> str:
+        """The dtype in which the law is tested where a check names none."""
+        return "float32" if "float32" in self.dtypes else self.dtypes[0]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A DropBlock to certify, behind functions of NumPy arrays.
+
+    Args:
+        name: what reports call it.
+        call: ``call(x, *, keep_prob, block_size, training, seed)`` takes and returns a NumPy array
+            ``[samples, channels, *spatial]``. `seed` is an int in [0, 2^31) to be turned into the subject's own
+            seeding; `block_size` is an int.
+        claims: what it says of itself.
+        grad: ``grad(x, dy, *, keep_prob, block_size, seed)`` returns ``(y, dx)`` of one training call, where dx is the
+            gradient of ``sum(y * dy)``; None: no gradient is claimed.
+        schedule: ``schedule(keep_prob, steps)`` returns the values of keep_prob in use at steps 0 to `steps`. Return an
+            iterator (a generator function does) and the suite will call the subject between two steps, in training and
+            in evaluation, to see that neither moves the schedule; None: no schedule is claimed.
+    """
+
+    name: str
+    call: Callable[..., Array]
+    claims: Claims = field(default_factory=Claims)
+    grad: Callable[..., tuple[Array, Array]] | None = None
+    schedule: Callable[[float, int], Iterable[float]] | None = None
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A deviation its owner knows of: declared by check, with a reason, and bounded so that it hides nothing else.
+
+    Args:
+        check: exact id of the check that deviates.
+        reason: why, for the report's reader.
+        effect: (lowest, highest) effect this declaration covers; each check says in ``explain`` what its effect is.
+        raises: instead of an effect, the type of the exception (or its name) the subject raises.
+
+    Raises:
+        ValueError: not exactly one of `effect` and `raises`, or an empty reason.
+    """
+
+    check: str
+    reason: str
+    effect: tuple[float, float] | None = None
+    raises: type[BaseException] | str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.effect is None) == (self.raises is None):
+            raise ValueError(f"Deviation({self.check!r}): give a bound on the effect or an exception type, one of them")
+        if not self.reason.strip():
+            raise ValueError(f"Deviation({self.check!r}) has no reason: say why it deviates")
+
+    def covers(self, effect: float) -> bool:
+        return self.effect is not None and self.effect[0] <= effect <= self.effect[1]
+
+    def covers_exception(self, error: BaseException) -> bool:
+        names = {cls.__name__ for cls in type(error).__mro__}
+        wanted = self.raises if isinstance(self.raises, str) or self.raises is None else self.raises.__name__
+        return wanted in names
+
+
+class SubjectError(Exception):
+    """The subject raised: `__cause__` is its exception."""
+
+
+class BadOutputError(Exception):
+    """The subject returned something that is no answer: not an array, the wrong shape, NaN out of numbers."""
+
+
+class NothingKeptError(Exception):
+    """Every unit of a renormalisation scope came back NaN: 0/0 where nothing was kept (rule R10's own check)."""
+
+
+def call(
+    subject: Subject,
+    x: Array,
+    *,
+    keep_prob: float,
+    block_size: int,
+    seed: int,
+    training: bool = True,
+    nan_is_an_answer: bool = False,
+) -> Array:
+    """Call the subject and look at what comes back, before anybody measures it.
+
+    Raises:
+        SubjectError, BadOutputError, NothingKeptError
+    """
+    try:
+        y = subject.call(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
+    except Exception as error:
+        raise SubjectError(f"{type(error).__name__}: {error}") from error
+    return checked(y, x, subject.claims, nan_is_an_answer=nan_is_an_answer)
+
+
+def gradient(
+    subject: Subject, x: Array, dy: Array, *, keep_prob: float, block_size: int, seed: int
+) -> tuple[Array, Array]:
+    """``(y, dx)`` of one training call, looked at as :func:`call` does; dx may hold NaN for its own check to see."""
+    assert subject.grad is not None
+    try:
+        pair = subject.grad(x, dy, keep_prob=keep_prob, block_size=block_size, seed=seed)
+    except Exception as error:
+        raise SubjectError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise BadOutputError(f"grad returned {type(pair).__name__}, not a tuple (y, dx)")
+    return checked(pair[0], x, subject.claims, nan_is_an_answer=True), checked(
+        pair[1], x, subject.claims, nan_is_an_answer=True
+    )
+
+
+def checked(y: Any, x: Array, claims: Claims, *, nan_is_an_answer: bool = False) -> Array:
+    if not isinstance(y, np.ndarray):
+        raise BadOutputError(f"returned {type(y).__name__}, not a NumPy array")
+    if y.shape != x.shape:
+        raise BadOutputError(f"returned shape {y.shape} for an input of shape {x.shape}")
+    if nan_is_an_answer or not np.isnan(y).any():
+        return y
+    if np.isnan(x).any():
+        return y
+    axes = tuple(range({"sample": 1, "map": 2}.get(claims.renorm, 0), y.ndim))
+    if np.array_equal(np.isnan(y).all(axis=axes), np.isnan(y).any(axis=axes)):
+        raise NothingKeptError("NaN where nothing was kept: 0/0 in line 8")
+    raise BadOutputError(f"returned {int(np.isnan(y).sum())} NaN of {y.size} units for an input without NaN")

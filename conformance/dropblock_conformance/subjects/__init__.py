@@ -1,0 +1,55 @@
+"""The subjects that come with the suite, and how a name on the command line becomes one."""
+
+import difflib
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dropblock_conformance.subject import Deviation, Subject
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A subject with what is known to deviate, and the name that repeats it."""
+
+    subject: Subject
+    expect: Sequence[Deviation] = ()
+    repeat: str | None = None
+
+
+# A built-in is imported only when it is asked for: each needs a package that others do without.
+BUILT_IN = {
+    "numpy": ("dropblock_conformance.subjects.numpy_core", "this project's NumPy reference"),
+    "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
+}
+
+
+def load(name: str) -> Candidate:
+    """A built-in subject by its name, or any by ``module:attribute``.
+
+    The attribute is a :class:`Subject`, a pair of one and its declared deviations, or a function without arguments that
+    returns either.
+
+    Raises:
+        ValueError: no such name, module or attribute, or the attribute is something else; the message says which.
+    """
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name][0], "candidate"
+    elif ":" in name:
+        module, attribute = name.split(":", 1)
+    else:
+        near = difflib.get_close_matches(name, BUILT_IN, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(BUILT_IN)}"
+        raise ValueError(f"no subject is called {name!r}: {hint} Otherwise name it as module:attribute")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ValueError(f"subject {name!r} cannot be imported: {error}") from error
+    except AttributeError:
+        raise ValueError(f"subject {name!r}: module {module!r} has no attribute {attribute!r}") from None
+    if isinstance(found, Callable) and not isinstance(found, Subject):  # type: ignore[arg-type]
+        found = found()
+    subject, expect = found if isinstance(found, tuple) else (found, ())
+    if not isinstance(subject, Subject):
+        raise ValueError(f"subject {name!r} is a {type(subject).__name__}, not a Subject (or a pair with Deviations)")
+    return Candidate(subject, expect, name)

@@ -1,0 +1,139 @@
+"""The word algebra: written once, the same bits in every array library, equal to the fast NumPy form."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from dropblock_core import block_mask, sample_seeds, words
+from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Segments, philox, wide_product
+from dropblock_core.words import Words
+
+from .strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
+from .test_stream import KNOWN_ANSWERS
+
+WORD_ARRAYS = npst.arrays(np.int64, st.integers(1, 8), elements=st.integers(0, MASK32))
+
+
+@pytest.fixture(scope="session")
+def space(library: ModuleType) -> Words:
+    return Words.beside(library.asarray([0.0]))
+
+
+def anchors_of(space: Words, bits: Any, segments: Segments) -> np.ndarray[Any, Any]:
+    """Seed words, laid out and unpacked: bool ``[samples, maps, *valid]``."""
+    return np.asarray(words.unpack(space, words.anchor_words(space, bits, segments), segments.valid))
+
+
+@pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS, ids=["zeros", "ones", "pi"])
+def test_r13_philox_in_words_gives_its_published_answers(
+    space: Words, counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
+) -> None:
+    words_of = [space.word([x]) for x in (*counter, *key)]
+    drawn = philox(words_of[:4], words_of[4:], words.limb_product, space.word)
+    assert tuple(int(x[0]) for x in drawn) == answer
+
+
+@given(a=WORD_ARRAYS, m=st.sampled_from(PHILOX_MULTIPLIERS) | st.integers(0, MASK32))
+def test_limb_product_is_the_wide_product(a: np.ndarray[Any, Any], m: int) -> None:
+    limbs = words.limb_product(a.astype(np.uint32), np.uint32(m))
+    for narrow, wide in zip(limbs, wide_product(a.astype(np.uint64), np.uint64(m)), strict=True):
+        assert narrow.dtype == np.uint32  # it never left 32 bits
+        np.testing.assert_array_equal(narrow, wide)
+
+
+def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, Any]) -> None:
+    case, segments = golden_seeds, clipped(golden_seeds["feat_size"], golden_seeds["block_size"])
+    bits = words.seed_words(
+        space,
+        int(case["seed"]),
+        case["samples"],
+        case["maps"],
+        segments,
+        float.fromhex(case["gamma"]),
+        case["sample_offset"],
+        case["stream"],
+    )
+    assert np.argwhere(anchors_of(space, bits, segments)).tolist() == case["seeds"]
+
+
+# Few examples: JAX compiles each operation anew for each shape.
+@settings(max_examples=10)
+@given(data=st.data(), segments=geometries(), seed=SEEDS, gamma=GAMMAS, stream=STREAMS)
+def test_r13_words_hold_the_fast_seeds_and_masks(
+    space: Words, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
+) -> None:
+    offset = data.draw(offsets(2))
+    bits = words.seed_words(space, seed, 2, 3, segments, gamma, offset, stream)
+    feat, block = segments.feat, segments.block
+    seeds = sample_seeds(seed, 2, 3, feat, block, gamma, sample_offset=offset, stream=stream)
+    np.testing.assert_array_equal(anchors_of(space, bits, segments), seeds)
+
+    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    unpacked = np.asarray(words.unpack(space, dropped, feat))
+    np.testing.assert_array_equal(~unpacked, block_mask(seeds, block, feat))
+
+    for scope, axes in {"tensor": (0, 1), "sample": (1,), "map": ()}.items():
+        high, low = (np.asarray(limb).astype(np.int64) for limb in words.count_bits(space, dropped, scope))
+        expected = unpacked.sum(axis=(*axes, *range(2, unpacked.ndim)), keepdims=True)
+        np.testing.assert_array_equal(2**16 * high + low, expected)
+
+
+@settings(max_examples=100)
+@given(segments=geometries(largest_row=200), seed=SEEDS, gamma=st.floats(0, 0.2))
+def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, gamma: float) -> None:
+    space = Words(np, np.uint32)
+    bits = words.seed_words(space, seed, 1, 2, segments, gamma, 0, 0)
+    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    seeds = sample_seeds(seed, 1, 2, segments.feat, segments.block, gamma)
+    np.testing.assert_array_equal(
+        ~words.unpack(space, dropped, segments.feat), block_mask(seeds, segments.block, segments.feat)
+    )
+
+
+@given(row=WORD_ARRAYS, data=st.data())
+def test_shift_units_moves_a_row_across_its_words(row: np.ndarray[Any, Any], data: st.DataObject) -> None:
+    by = data.draw(st.integers(0, 32 * row.size - 1))
+    shifted = words.shift_units(Words(np, np.uint32), row.astype(np.uint32), by)
+    # The row as one integer, whose bit i is unit i.
+    number = sum(int(word) << 32 * i for i, word in enumerate(row))
+    expected = number << by
+    assert shifted.tolist() == [expected >> 32 * i & MASK32 for i in range(row.size)]
+
+
+@settings(max_examples=20)
+@given(row=npst.arrays(np.int64, 8, elements=st.integers(0, MASK32)))
+def test_popcount_counts_the_bits_of_a_word(space: Words, row: np.ndarray[Any, Any]) -> None:
+    counts = words.popcount(space, space.word(row.tolist()))
+    assert [int(count) for count in counts] == [int(word).bit_count() for word in row]
+
+
+# The true maps would fill gigabytes, so here a word's "number of set bits" is the word itself.
+@pytest.fixture
+def words_count_as_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "popcount", lambda space, rows: rows)
+
+
+@pytest.mark.usefixtures("words_count_as_themselves")
+@pytest.mark.parametrize("scope", ["tensor", "sample", "map"])
+def test_r09_counts_are_exact_beyond_32_bits(space: Words, scope: str) -> None:
+    per_word = np.random.default_rng(0).integers(0, 2**29, (3, 5, 2, 4))  # maps stay below 2^32
+    per_word[0, :3] = [[[2**32 - 1, 0, 0, 0], [0] * 4], [[2**16 - 1] * 4] * 2, [[2**16, 0, 0, 0]] * 2]
+    high, low = words.count_bits(space, space.word(per_word.tolist()), scope)
+    axes = {"tensor": (0, 1, 2, 3), "sample": (1, 2, 3), "map": (2, 3)}[scope]
+    expected = per_word.sum(axis=axes, keepdims=True)
+    assert expected.max() > 2**32 or scope == "map"
+    np.testing.assert_array_equal(np.asarray(high).astype(np.int64) * 2**16 + np.asarray(low), expected)
+    assert int(np.asarray(low).max()) < 2**16
+
+
+@pytest.mark.usefixtures("words_count_as_themselves")
+@pytest.mark.parametrize("shape", [(1, 2**16, 1, 1), (2**16, 1, 1, 1)], ids=["channels", "samples"])
+def test_r09_counts_are_exact_up_to_the_stated_size(space: Words, shape: tuple[int, ...]) -> None:
+    full = space.xp.broadcast_to(space.word([[[[MASK32]]]]), shape)
+    high, low = (np.asarray(limb).item() for limb in words.count_bits(space, full, "tensor"))
+    assert 2**16 * high + low == 2**16 * MASK32
