@@ -71,14 +71,13 @@ def drop_block(
         foreign=foreign,
     )
     if seed is not None and rng is not None:
-        raise ValueError(f"seed={seed!r} and rng={rng!r} were both given: the mask comes from one of them, drop the other")
+        raise ValueError(
+            f"seed={seed!r} and rng={rng!r} were both given: the mask comes from one of them, drop the other"
+        )
     if not training or call.drops_nothing:
         return x
-    if call.seed is None:
-        # Both NumPy's Generator and its global generator have `bytes`.
-        seed = int.from_bytes((rng or np.random).bytes(8), "little")
-    else:
-        seed = call.seed
+    # Both NumPy's Generator and its global generator have `bytes`.
+    seed = int.from_bytes((rng or np.random).bytes(8), "little") if call.seed is None else call.seed
     if isinstance(x, np.ndarray):
         return _apply_numpy(x, call, seed)
     return _apply_words(x, call, seed)

@@ -44,7 +44,7 @@ def keep_map(
     """
     gamma = validate.probability("gamma", gamma)
     feat = validate.feat_sizes(feat_size)
-    return (1.0 - gamma) ** cover_counts(validate.block_sides(block_size, feat), feat)
+    return np.power(np.float64(1.0 - gamma), cover_counts(validate.block_sides(block_size, feat), feat))
 
 
 def expected_keep(gamma: float, block_size: int | tuple[int, ...], feat_size: int | tuple[int, ...]) -> float:
@@ -77,7 +77,7 @@ def joint_keep(
     gamma = validate.probability("gamma", gamma)
     feat = validate.feat_sizes(feat_size)
     axes = [_axis_cover(b, f) for b, f in zip(validate.block_sides(block_size, feat), feat, strict=True)]
-    seedless = np.zeros([len(axis[-1]) and axis[-1][-1] + 1 for axis in axes], bool)
+    seedless = np.zeros([axis[-1].stop for axis in axes], bool)
     for unit in units:
         if len(unit) != len(feat) or not all(0 <= i < f for i, f in zip(unit, feat, strict=True)):
             raise IndexError(f"units holds {unit!r}, which is not a unit of a map of {feat}")

@@ -87,7 +87,8 @@ def block_mask(seeds: Bools, block_size: int | tuple[int, ...], feat_size: int |
     valid = tuple(f - b + 1 for f, b in zip(feat, block, strict=True))
     seeds = validate.seed_array(seeds, (*np.shape(seeds)[:2], *valid))
     dropped = np.zeros((*seeds.shape[:2], *feat), bool)
-    dropped[(..., *(slice(v) for v in valid))] = seeds
+    anchors: Any = (..., *(slice(v) for v in valid))
+    dropped[anchors] = seeds
     return ~grow_blocks(dropped, block, feat)
 
 
@@ -177,5 +178,6 @@ def _draws(
         np.uint64(k),
         np.uint64(stream),
     )
-    lanes = np.stack(philox(counter, key, word=np.uint64), axis=-1)
-    return lanes[np.cumsum(is_first) - 1, s % 4]
+    lanes: npt.NDArray[np.uint64] = np.stack(philox(counter, key, word=np.uint64), axis=-1)
+    u: npt.NDArray[np.uint64] = lanes[np.cumsum(is_first) - 1, s % 4]
+    return u

@@ -76,7 +76,9 @@ def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
     """The block's side for each axis of `feat_size`, clipped to the map (rule R3)."""
     rank = len(feat_size)
     rule = f"block_size must be an int of at least 1, or one such int for each of the {rank} spatial axes"
-    sides = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * rank
+    sides = (
+        tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * rank
+    )
     sides = tuple(integer("block_size", b, rule) for b in sides)
     if len(sides) != rank:
         raise ValueError(f"block_size={value!r} has {len(sides)} sides for {rank} spatial axes: {rule}")
@@ -188,5 +190,7 @@ def no_foreign_keywords(keywords: Mapping[str, Any]) -> None:
 def array(x: Any) -> Any:
     """`x`, if it is an array of a library that array-api-compat knows."""
     if not array_api_compat.is_array_api_obj(x):
-        raise TypeError(f"x is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray(x)")
+        raise TypeError(
+            f"x is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray(x)"
+        )
     return x

@@ -60,7 +60,7 @@ def limb_product(a: Any, m: int) -> tuple[Any, Any]:
 
 
 def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: int, stream: Any) -> Any:
-    """The k-th draw of every segment: words ``[len(samples), segments]``. `samples` holds their numbers in the batch."""
+    """The k-th draw of every segment, ``[len(samples), segments]``; `samples` holds their numbers in the batch."""
     xp = space.xp
     groups = -(-segments // 4)
     counter = (space.arange(groups)[None, :], samples[:, None], space.word(k), space.word(stream))

@@ -51,7 +51,7 @@ class Finding:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-class Violation(Exception):  # noqa: N818 (it is no error of ours: it is what an exact check looks for)
+class Violation(Exception):
     """An exact rule is broken, by `effect`."""
 
     def __init__(self, summary: str, effect: float = 1.0) -> None:
@@ -123,15 +123,15 @@ def register(check: Check) -> Check:
 def all_checks() -> dict[str, Check]:
     """Every check by id, in the order of the report."""
     # The modules fill the register when they are imported.
-    from dropblock_conformance import (  # noqa: F401, PLC0415
-        checks_mode,
-        checks_mask,
-        checks_scale,
-        checks_gradient,
-        checks_schedule,
-        checks_law,
-        checks_independence,
+    from dropblock_conformance import (  # noqa: F401
         checks_drawn,
+        checks_gradient,
+        checks_independence,
+        checks_law,
+        checks_mask,
+        checks_mode,
+        checks_scale,
+        checks_schedule,
     )
 
     return dict(_REGISTER)

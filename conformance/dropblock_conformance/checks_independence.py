@@ -36,7 +36,7 @@ def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]]) -> Mea
 
 
 def apart(axis: int, lag: int | None, name: str) -> Measure:
-    """Maps `lag` apart along an axis of the batch (None: half of it); the other pair is of another call, and elsewhere."""
+    """Maps `lag` apart along an axis of the batch (None: half of it); the other pair is of another call."""
     other_axis = CHANNELS if axis == SAMPLES else SAMPLES
 
     def pairs(free: Dropped) -> Sequence[Dropped]:

@@ -7,16 +7,11 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
-from dropblock_core.law import cover_counts, joint_keep
 
 from dropblock_conformance.check import Check, claim, register
 from dropblock_conformance.inference import Event, one_seed, rate, seed_free
-from dropblock_conformance.statistical import (
-    Configuration,
-    Measure,
-    Dropped,
-    statistical_check,
-)
+from dropblock_conformance.statistical import Configuration, Dropped, Measure, of_maps, statistical_check
+from dropblock_core.law import cover_counts, joint_keep
 
 GAMMA = "R2, R4 · Eq. (1), Algorithm 1 lines 5 and 6"
 WHERE = "R4, R5 · Fig. 2(a), Algorithm 1 line 5"
@@ -49,7 +44,7 @@ def untouched_map(c: Configuration) -> Measure:
 def unit_kept(c: Configuration, unit: tuple[int, ...]) -> Measure:
     anchors = int(cover_counts(c.block, c.feat)[unit])
     event = seed_free(f"unit {unit} kept", c.gamma, anchors)
-    return per_map(event, lambda dropped: ~dropped[(..., *unit)])
+    return per_map(event, lambda dropped: ~of_maps(dropped, *unit))
 
 
 def units_kept(c: Configuration, name: str, units: Sequence[tuple[int, ...]]) -> Measure:
@@ -57,7 +52,7 @@ def units_kept(c: Configuration, name: str, units: Sequence[tuple[int, ...]]) ->
     anchors = round(-np.log2(joint_keep(0.5, c.block_size, c.feat, units)))
 
     def all_kept(dropped: Dropped) -> Dropped:
-        return ~np.any([dropped[(..., *unit)] for unit in units], axis=0)
+        return np.asarray(np.all([~of_maps(dropped, *unit) for unit in units], axis=0))
 
     return per_map(seed_free(f"{name} all kept", c.gamma, anchors), all_kept)
 
@@ -71,7 +66,7 @@ def only_block(c: Configuration, dropped: Dropped) -> Dropped:
     units = maps.reshape(len(maps), -1).sum(axis=-1, dtype=np.int32)
     maps = maps[units == prod(c.block)]
     whole = [
-        maps[(slice(None), *(slice(a, a + b) for a, b in zip(anchor, c.block, strict=True)))].all(
+        of_maps(maps, *(slice(a, a + b) for a, b in zip(anchor, c.block, strict=True))).all(
             axis=tuple(range(1, maps.ndim))
         )
         for anchor in np.ndindex(*(f - b + 1 for f, b in zip(c.feat, c.block, strict=True)))

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from dropblock_core import block_mask
 
 from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
 from dropblock_conformance.checks_mode import SEEDABLE, SHARE
 from dropblock_conformance.exact import Setting, for_all, share, valid_settings
-
-Dropped = npt.NDArray[np.bool_]
+from dropblock_conformance.statistical import Dropped, of_maps
+from dropblock_core import block_mask
 
 
 def opening(dropped: Dropped, block: Sequence[int]) -> Dropped:
@@ -18,7 +16,7 @@ def opening(dropped: Dropped, block: Sequence[int]) -> Dropped:
     feat = dropped.shape[2:]
     whole = np.ones((*dropped.shape[:2], *(f - b + 1 for f, b in zip(feat, block, strict=True))), bool)
     for offset in np.ndindex(*block):
-        whole &= dropped[(..., *(slice(o, o + v) for o, v in zip(offset, whole.shape[2:], strict=True)))]
+        whole &= of_maps(dropped, *(slice(o, o + v) for o, v in zip(offset, whole.shape[2:], strict=True)))
     return ~block_mask(whole, tuple(block), feat)
 
 
@@ -67,7 +65,9 @@ def _dropped_is_zero(context: Context) -> Finding:
             y = context.call(x, **setting.arguments)
             wrong = (y[dropped] != 0) | np.signbit(y[dropped])
             if wrong.any():
-                raise Violation(f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong))
+                raise Violation(
+                    f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong)
+                )
 
     return for_all(context, valid_settings(context.subject.claims), holds)
 
@@ -79,8 +79,8 @@ for identifier, title, rule, explanation, effect_is, run, needs in (
         "mask.blocks",
         "What is dropped is made of whole blocks",
         "R4 · Algorithm 1 line 6, Fig. 2",
-        "The dropped units are a union of whole blocks inside the map: equal to their opening by the block. Blocks that "
-        "hang over the border, holes in a block and stray units show, whatever the law.",
+        "The dropped units are a union of whole blocks inside the map: equal to their opening by the block. Blocks "
+        "that hang over the border, holes in a block and stray units show, whatever the law.",
         STRAY,
         lambda context: _blocks(context, beyond_map=False),
         None,

@@ -73,7 +73,7 @@ MANY_MAPS = Setting((16, 16, 5, 5), 3, 0.64, 0, "float32")
 
 def _mask(context: Context, seed: int) -> Array:
     x = np.ones(MANY_MAPS.shape, context.subject.claims.law_dtype)
-    return context.call(x, keep_prob=MANY_MAPS.keep_prob, block_size=MANY_MAPS.block_size, seed=seed) == 0
+    return np.asarray(context.call(x, keep_prob=MANY_MAPS.keep_prob, block_size=MANY_MAPS.block_size, seed=seed) == 0)
 
 
 def _same_seed(context: Context) -> Finding:

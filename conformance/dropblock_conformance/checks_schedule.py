@@ -39,6 +39,8 @@ def cases(least_steps: int = 0) -> st.SearchStrategy[Case]:
 def _ends(context: Context) -> Finding:
     def holds(case: Case) -> None:
         keep_prob, steps = case
+        if steps:
+            holds((keep_prob, 0))
         found = values(context.subject, case)
         for step, wanted in {0: 1.0 if steps else keep_prob, steps: keep_prob}.items():
             # As it is, kept as a drop probability, or kept in float32.
@@ -56,7 +58,9 @@ def _linear(context: Context) -> Finding:
         off = np.abs(values(context.subject, case) - wanted)
         if not off.max() <= TOLERANCE:
             step = int(off.argmax())
-            raise Violation(f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}", float(off.max()))
+            raise Violation(
+                f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}", float(off.max())
+            )
 
     return for_all(context, cases(1), holds)
 
@@ -73,7 +77,9 @@ def _unmoved(context: Context, training: bool) -> Finding:
         if alone != interrupted:
             step = next(i for i, (a, b) in enumerate(zip(alone, interrupted, strict=True)) if a != b)
             call = "a forward call in training" if training else "an evaluation"
-            raise Violation(f"{call} between two steps moved the schedule at step {step}", abs(alone[step] - interrupted[step]))
+            raise Violation(
+                f"{call} between two steps moved the schedule at step {step}", abs(alone[step] - interrupted[step])
+            )
 
     return for_all(context, cases(2), holds)
 

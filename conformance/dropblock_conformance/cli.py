@@ -79,7 +79,11 @@ def run(
         reports.append(planned.report(terminal.watch(console, planned)))
         terminal.show_report(console, reports[-1])
     terminal.show_verdicts(console, reports)
-    for file, write in ((html_file, html.write_html), (json_file, machine.write_json), (junit_file, machine.write_junit)):
+    for file, write in (
+        (html_file, html.write_html),
+        (json_file, machine.write_json),
+        (junit_file, machine.write_junit),
+    ):
         if file is not None:
             write(reports, file)
             console.print(f"wrote {file}", markup=False, highlight=False)

@@ -1,4 +1,6 @@
-"""NumPy dtypes by the names that claims use, and how closely a product in each can be rounded."""
+"""NumPy dtypes by the names that claims use, and what a product rounded to each may be."""
+
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -10,16 +12,14 @@ def dtype_named(name: str) -> npt.DTypeLike:
     return ml_dtypes.bfloat16 if name == "bfloat16" else np.dtype(name)
 
 
-def unit_roundoff(name: str) -> float:
-    """Half the distance from 1 to the next number."""
-    return float(ml_dtypes.finfo(dtype_named(name)).eps) / 2
+def scaled_range(x: npt.NDArray[Any], scale: npt.NDArray[np.float64], dtype: str) -> tuple[Any, Any]:
+    """The least and the greatest value that rule R9 allows for ``x * scale``, of `dtype`, unit by unit.
 
-
-def scale_tolerance(name: str) -> float:
-    """How far a kept value may be from ``x * count / count_ones``, relatively (rule R9).
-
-    The scale is within 2 ulp of float32 (float64 for float64), an ulp being at most 2 roundoffs; the product is
-    rounded once in that type and once to the dtype. A term of second order covers the products of these.
+    The factor may be 2 ulp of float32 off (float64 for float64), an ulp being at most two roundoffs, and the product is
+    rounded in that type: five roundoffs at most. Rounding to `dtype` is monotone, so it can be done to both ends.
     """
-    wide = unit_roundoff("float64" if name == "float64" else "float32")
-    return (5 * wide + unit_roundoff(name)) * (1 + 1e-6) if name != "float32" else 5 * wide * (1 + 1e-6)
+    roundoff = 2.0**-53 if dtype == "float64" else 2.0**-24
+    wanted = x.astype(np.float64) * scale
+    slack = 5 * roundoff * np.abs(wanted)
+    with np.errstate(over="ignore"):  # beyond the dtype's range is infinity, as usual
+        return (wanted - slack).astype(dtype_named(dtype)), (wanted + slack).astype(dtype_named(dtype))

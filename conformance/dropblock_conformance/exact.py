@@ -49,7 +49,7 @@ class Setting:
         """Activations between 0.5 and 2 in size, of either sign, the same whenever the setting is."""
         rng = np.random.default_rng(self.seed)
         x = rng.uniform(0.5, 2.0, self.shape) * rng.choice([-1.0, 1.0], self.shape)
-        return x.astype(dtype_named(self.dtype))
+        return np.asarray(x, dtype_named(self.dtype))
 
     def __str__(self) -> str:
         return (

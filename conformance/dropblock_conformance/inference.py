@@ -126,7 +126,7 @@ def judge(event: Event, successes: int, trials: int, margin: float, alpha: float
 
 
 def combine(tests: list[Test]) -> tuple[Verdict, Test]:
-    """The verdict of several tests, and the one with the largest effect: one deviates, all deviate; all must conform."""
+    """The verdict of several tests, of which all must conform, and the one with the largest effect."""
     worst = max(tests, key=lambda test: (test.verdict == Verdict.DEVIATES, abs(test.effect)))
     for verdict in (Verdict.DEVIATES, Verdict.INCONCLUSIVE):
         if any(test.verdict == verdict for test in tests):

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dropblock_core.validate import integer
-
 from dropblock_conformance.check import PROFILES, Check, Context, Finding, all_checks, find
 from dropblock_conformance.inference import Verdict
 from dropblock_conformance.power import FAMILY_ALPHA
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.subject import Deviation, Subject, SubjectError
+from dropblock_core.validate import integer
 
 
 class TimeoutExceededError(Exception):
@@ -50,7 +49,9 @@ class Run:
             raise ValueError(f"profile={profile!r} is unknown: choose one of {', '.join(map(repr, PROFILES))}")
         self.subject, self.profile, self.seed = subject, PROFILES[profile], integer("seed", seed, "it keys all streams")
         self.timeout = self.profile.timeout if timeout is None else timeout
-        self.expect = {check.id: deviation for check, deviation in zip(find(d.check for d in expect), expect, strict=True)}
+        self.expect = {
+            check.id: deviation for check, deviation in zip(find(d.check for d in expect), expect, strict=True)
+        }
         self.checks = list(all_checks().values()) if checks is None else find(checks)
         self.not_applicable = {c.id: reason for c in self.checks if (reason := c.needs(subject)) is not None}
         self.name_to_repeat, self.subjects_in_run = repeat, subjects_in_run
@@ -107,22 +108,22 @@ class Run:
         return run_within(self.timeout, lambda: check.run(context))
 
     def _settle(self, check: Check, attempts: list[Finding]) -> tuple[Outcome, str]:
-        first = attempts[0]
-        deviation = self.expect.get(check.id)
-        if first.verdict == Verdict.INCONCLUSIVE:
-            return Outcome.INCONCLUSIVE, first.summary
-        if first.verdict == Verdict.CONFORMS:
-            if deviation is None:
-                return Outcome.CONFORMS, first.summary
-            return Outcome.SURPRISE, f"a deviation was declared, yet: {first.summary}"
+        found, deviation = attempts[0].summary, self.expect.get(check.id)
+        match attempts[0].verdict, deviation:
+            case Verdict.INCONCLUSIVE, _:
+                return Outcome.INCONCLUSIVE, found
+            case Verdict.CONFORMS, None:
+                return Outcome.CONFORMS, found
+            case Verdict.CONFORMS, _:
+                return Outcome.SURPRISE, f"a deviation was declared, yet: {found}"
         if attempts[1].verdict != Verdict.DEVIATES:
-            return Outcome.INCONCLUSIVE, f"deviated, but not again on a fresh stream: {first.summary}"
+            return Outcome.INCONCLUSIVE, f"deviated, but not again on a fresh stream: {found}"
         if deviation is None:
-            return Outcome.DEVIATES, first.summary
+            return Outcome.DEVIATES, found
         if all(deviation.covers(finding.effect) for finding in attempts):
-            return Outcome.DECLARED, first.summary
+            return Outcome.DECLARED, found
         declared = f"an effect in {deviation.effect}" if deviation.effect else f"the exception {deviation.raises}"
-        return Outcome.WRONG_CAUSE, f"{declared} was declared: {first.summary}"
+        return Outcome.WRONG_CAUSE, f"{declared} was declared: {found}"
 
     def _crash(self, check: Check, error: Exception, attempts: list[Finding], seconds: float) -> Result:
         cause = error.__cause__ if isinstance(error, SubjectError) and error.__cause__ is not None else error
@@ -235,4 +236,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-

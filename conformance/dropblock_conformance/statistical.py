@@ -11,15 +11,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dropblock_core import gamma, keep_map
 
 from dropblock_conformance.check import Check, Context, Finding, Profile
 from dropblock_conformance.dtypes import dtype_named
 from dropblock_conformance.inference import Event, combine, judge
 from dropblock_conformance.power import POWER, plan
 from dropblock_conformance.subject import Claims, Subject
+from dropblock_core import gamma, keep_map
 
 Dropped = npt.NDArray[np.bool_]
+
+
+def of_maps(dropped: Dropped, *spatial: int | slice) -> Dropped:
+    """A unit, or a part, of every map: indices of the spatial axes, the last ones."""
+    index: Any = (..., *spatial)
+    return np.asarray(dropped[index])
+
 
 UNITS_PER_CALL = 2**20
 MAPS_PICTURED = 2**15

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from dropblock_core.validate import RENORMS
 
 Array = npt.NDArray[Any]

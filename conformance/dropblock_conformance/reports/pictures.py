@@ -37,7 +37,7 @@ def drop_map(data: dict[str, Any]) -> str | None:
     masks = [as_image(mask) for mask in data["masks"]]
     observed, exact = as_image(data["drop_map"]["observed"]), as_image(data["drop_map"]["exact"])
     figure = Figure(figsize=(9, 2.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.35))
+    left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.35)), dtype=object))
     left.suptitle("sampled masks (dark: dropped)", fontsize=9)
     for axes, mask in zip(np.ravel(left.subplots(2, 3)), [*masks, *[None] * 6], strict=False):
         axes.set_axis_off()

@@ -41,7 +41,9 @@ def show_plan(console: Console, run: Run) -> None:
 
 def show_plan_rows(console: Console, run: Run) -> None:
     """The sample size of every statistical check."""
-    table = Table("check", "at", "tests", "maps", title=f"Planned for {printable(run.subject.name)}", title_justify="left")
+    table = Table(
+        "check", "at", "tests", "maps", title=f"Planned for {printable(run.subject.name)}", title_justify="left"
+    )
     for row in run.plan:
         table.add_row(row["check"], row["configuration"], str(row["tests"]), f"{row['maps']:,}")
     console.print(table)
@@ -120,4 +122,10 @@ def _outcome(result: Result) -> Text:
 def _effect(result: Result) -> str:
     if result.effect is None:
         return ""
-    return "0" if result.effect == 0 else f"{result.effect:+.2%}" if abs(result.effect) >= 1e-4 else f"{result.effect:+.1e}"
+    return (
+        "0"
+        if result.effect == 0
+        else f"{result.effect:+.2%}"
+        if abs(result.effect) >= 1e-4
+        else f"{result.effect:+.1e}"
+    )

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dropblock_core import LinearSchedule, drop_block
-
 from dropblock_conformance.subject import DTYPES, Array, Claims, Subject
+from dropblock_core import LinearSchedule, drop_block
 
 
 def call(x: Array, *, keep_prob: float, block_size: int, training: bool, seed: int) -> Array:
