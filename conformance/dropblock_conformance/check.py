@@ -6,6 +6,7 @@ subject, a profile, a stream of randomness of its own) into a finding.
 
 import difflib
 import hashlib
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from dropblock_conformance.inference import Verdict
-from dropblock_conformance.power import MARGINS
 from dropblock_conformance.subject import Array, Subject, call, gradient
 
 
@@ -22,21 +22,18 @@ class Profile:
     """How closely a run looks: the margin on gamma, examples an exact check draws, seconds before a check is hung."""
 
     name: str
+    margin: float
     examples: int
     drawn_laws: int
     timeout: float
-
-    @property
-    def margin(self) -> float:
-        return MARGINS[self.name]
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", examples=40, drawn_laws=2, timeout=120),
-        Profile("standard", examples=120, drawn_laws=3, timeout=600),
-        Profile("thorough", examples=500, drawn_laws=4, timeout=7200),
+        Profile("quick", 0.025, examples=40, drawn_laws=2, timeout=120),
+        Profile("standard", 0.01, examples=120, drawn_laws=3, timeout=600),
+        Profile("thorough", 0.0025, examples=500, drawn_laws=4, timeout=7200),
     )
 }
 
@@ -122,18 +119,8 @@ def register(check: Check) -> Check:
 
 def all_checks() -> dict[str, Check]:
     """Every check by id, in the order of the report."""
-    # The modules fill the register when they are imported.
-    from dropblock_conformance import (  # noqa: F401
-        checks_drawn,
-        checks_gradient,
-        checks_independence,
-        checks_law,
-        checks_mask,
-        checks_mode,
-        checks_scale,
-        checks_schedule,
-    )
-
+    for family in ("mode", "mask", "scale", "gradient", "schedule", "law", "independence", "drawn"):
+        importlib.import_module(f"dropblock_conformance.checks_{family}")  # which fills the register, once
     return dict(_REGISTER)
 
 

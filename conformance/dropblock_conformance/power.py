@@ -9,7 +9,6 @@ from scipy.stats import binom, norm
 
 from dropblock_conformance.inference import Event
 
-MARGINS = {"quick": 0.025, "standard": 0.01, "thorough": 0.0025}
 POWER = 0.999
 FAMILY_ALPHA = 1e-6
 
