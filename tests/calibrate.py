@@ -10,12 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest, kstest
+
 from dropblock_conformance.check import Context, Profile, all_checks
-from dropblock_conformance.inference import Test
+from dropblock_conformance.inference import Judgement
 from dropblock_conformance.result import Outcome
 from dropblock_conformance.runner import Run
 from dropblock_conformance.subjects import load
-from scipy.stats import binomtest, kstest
 from tests.mutants import MUTANTS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
@@ -25,18 +26,18 @@ SMALL = Profile("calibration", margin=0.2, examples=1, drawn_laws=1, timeout=60)
 LEVELS = (0.5, 0.1, 0.05, 0.01, 0.001)
 
 
-def tests_of(seed: int) -> list[tuple[str, Test]]:
+def judged_reference(seed: int) -> list[tuple[str, Judgement]]:
     """Every statistical test of the reference on small samples: (check and event, test)."""
     subject = load("numpy").subject
     found = []
     for check in all_checks().values():
         if check.tests(SMALL) and check.needs(subject) is None and check.id != "law.drawn":  # whose events vary
             finding = check.run(Context(subject, SMALL, 1e-6, seed, check.id))
-            found += [(f"{check.id}: {test['event']}", Test(**test)) for test in finding.data["tests"]]
+            found += [(f"{check.id}: {test['event']}", Judgement(**test)) for test in finding.data["tests"]]
     return found
 
 
-def p_values(runs: Iterable[list[tuple[str, Test]]]) -> dict[str, np.ndarray]:
+def p_values(runs: Iterable[list[tuple[str, Judgement]]]) -> dict[str, np.ndarray]:
     """For each event (exact, randomised) p-values over the runs, ``[runs, 2]``."""
     by_event = defaultdict(list)
     for run in runs:
@@ -71,7 +72,7 @@ def kill(job: tuple[str, int]) -> tuple[str, Outcome]:
 
 def document(seeds: int, runs: int, kills: int, workers: int) -> str:
     with ProcessPoolExecutor(workers) as pool:
-        p = p_values(pool.map(tests_of, range(seeds)))
+        p = p_values(pool.map(judged_reference, range(seeds)))
         outcomes = list(pool.map(whole_run, range(runs)))
         killed = defaultdict(int)
         for name, outcome in pool.map(kill, [(name, seed) for name in MUTANTS for seed in range(kills)], chunksize=1):
@@ -79,8 +80,8 @@ def document(seeds: int, runs: int, kills: int, workers: int) -> str:
     pooled = np.concatenate([pairs[:, 0] for pairs in p.values()])
     applied = sum(sum(counts.values()) - counts.get(Outcome.NOT_APPLICABLE, 0) for counts in outcomes)
     lines = [
-        f"**P-values of the reference.** {len(p)} events, {seeds} seeds each. Randomised p-values against the uniform law: "
-        f"the smallest Kolmogorov-Smirnov p-value times {len(p)} is {smallest_ks(p):.3g}. Exact p-values:",
+        f"**P-values of the reference.** {len(p)} events, {seeds} seeds each. Randomised p-values against the uniform "
+        f"law: the smallest Kolmogorov-Smirnov p-value times {len(p)} is {smallest_ks(p):.3g}. Exact p-values:",
         "",
         "| a | share of p <= a | most excessive event, binomial p times the number of events |",
         "|---|---|---|",

@@ -68,43 +68,47 @@ def _nothing_kept(context: Context) -> Finding:
 HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")
 SEEDABLE_GRADIENT = claim(lambda s: s.grad is not None and s.claims.seedable, "offers no gradient that can be seeded")
 WRONG = "share of units whose gradient is wrong, in the simplest setting found"
-for identifier, title, explanation, effect_is, run, needs in (
-    (
-        "gradient.mask",
-        "The gradient has the mask of the activations",
-        "The gradient is zero at the dropped units and nowhere else.",
-        WRONG,
-        _mask,
-        HAS_GRADIENT,
-    ),
-    (
-        "gradient.scale",
-        "The gradient has the scale of the activations",
-        "Where a unit is kept its gradient is the upstream gradient times line 8's factor; the factor is a constant.",
-        ERROR,
-        _scale,
-        HAS_GRADIENT,
-    ),
-    (
-        "gradient.nonfinite",
-        "No gradient at a dropped unit, whatever it held",
-        "NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient.",
-        WRONG,
-        _nonfinite,
-        SEEDABLE_GRADIENT,
-    ),
-    (
-        "gradient.nothing_kept",
-        "Zero gradient where nothing is kept",
-        "At keep_prob 0 with a block as large as the map the gradient is zero, never NaN.",
-        WRONG,
-        _nothing_kept,
-        HAS_GRADIENT,
-    ),
-):
-    rule = (
-        "R10 · line 8 differentiated"
-        if identifier.endswith("kept")
-        else "R7 · Algorithm 1 lines 7 and 8 differentiated"
+register(
+    Check(
+        id="gradient.mask",
+        title="The gradient has the mask of the activations",
+        rule="R7 · Algorithm 1 line 7 differentiated",
+        explanation="The gradient is zero at the dropped units and nowhere else.",
+        effect_is=WRONG,
+        run=_mask,
+        needs=HAS_GRADIENT,
     )
-    register(Check(identifier, title, rule, explanation, effect_is, run, needs))
+)
+register(
+    Check(
+        id="gradient.scale",
+        title="The gradient has the scale of the activations",
+        rule="R7, R8 · Algorithm 1 line 8 differentiated",
+        explanation="Where a unit is kept its gradient is the upstream gradient times line 8's factor, a constant.",
+        effect_is=ERROR,
+        run=_scale,
+        needs=HAS_GRADIENT,
+    )
+)
+register(
+    Check(
+        id="gradient.nonfinite",
+        title="No gradient at a dropped unit, whatever it held",
+        rule="R7 · Algorithm 1 line 7 differentiated",
+        explanation="NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient.",
+        effect_is=WRONG,
+        run=_nonfinite,
+        needs=SEEDABLE_GRADIENT,
+    )
+)
+register(
+    Check(
+        id="gradient.nothing_kept",
+        title="Zero gradient where nothing is kept",
+        rule="R10 · line 8 differentiated",
+        explanation="At keep_prob 0 with a block as large as the map the gradient is zero, never NaN.",
+        effect_is=WRONG,
+        run=_nothing_kept,
+        needs=HAS_GRADIENT,
+    )
+)

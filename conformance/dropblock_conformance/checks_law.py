@@ -13,7 +13,7 @@ from dropblock_conformance.inference import Event, one_seed, rate, seed_free
 from dropblock_conformance.statistical import Configuration, Dropped, Measure, of_maps, statistical_check
 from dropblock_core.law import cover_counts, joint_keep
 
-GAMMA = "R2, R4 · Eq. (1), Algorithm 1 lines 5 and 6"
+GAMMA = "R2, R4, R5 · Eq. (1), Algorithm 1 lines 5 and 6"
 WHERE = "R4, R5 · Fig. 2(a), Algorithm 1 line 5"
 JOINT = "R11 · Algorithm 1 line 6, 'there will be some overlapped in the dropped blocks'"
 

@@ -74,53 +74,59 @@ def _dropped_is_zero(context: Context) -> Finding:
 
 STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
 
-for identifier, title, rule, explanation, effect_is, run, needs in (
-    (
-        "mask.blocks",
-        "What is dropped is made of whole blocks",
-        "R4 · Algorithm 1 line 6, Fig. 2",
-        "The dropped units are a union of whole blocks inside the map: equal to their opening by the block. Blocks "
-        "that hang over the border, holes in a block and stray units show, whatever the law.",
-        STRAY,
-        lambda context: _blocks(context, beyond_map=False),
-        None,
-    ),
-    (
-        "mask.clipped",
-        "A block larger than the map is clipped to it",
-        "R3 · section 4.1.1, block sizes 'covering full feature map'",
-        "Where block_size exceeds an axis the block covers that axis, and the rest stays as it is.",
-        STRAY,
-        lambda context: _blocks(context, beyond_map=True),
-        claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
-    ),
-    (
-        "mask.shared",
-        "Channels share a mask where that is claimed",
-        "R6 · section 3, 'a shared DropBlock mask across different feature channels'",
-        "With per_channel=False all channels of a sample lose the same units.",
-        SHARE,
-        _shared,
-        claim(lambda s: not s.claims.per_channel, "claims a mask per channel"),
-    ),
-    (
-        "mask.ignores_values",
-        "The mask does not depend on the activations",
-        "R6, R13 · Algorithm 1 line 5",
-        "One seed drops the same units of two different inputs.",
-        SHARE,
-        _ignores_values,
-        SEEDABLE,
-    ),
-    (
-        "values.dropped_zero",
-        "A dropped unit is +0, whatever it held",
-        "R7 · Algorithm 1 line 7",
-        "NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros keeps NaN, and "
-        "makes -0 of negative numbers.",
-        "share of the dropped units that are not +0, in the simplest setting found",
-        _dropped_is_zero,
-        SEEDABLE,
-    ),
-):
-    register(Check(identifier, title, rule, explanation, effect_is, run, needs or (lambda subject: None)))
+register(
+    Check(
+        id="mask.blocks",
+        title="What is dropped is made of whole blocks",
+        rule="R4 · Algorithm 1 line 6, Fig. 2",
+        explanation="The dropped units are a union of whole blocks inside the map: equal to their opening by the block. "
+        "Blocks that hang over the border, holes in a block and stray units show, whatever the law.",
+        effect_is=STRAY,
+        run=lambda context: _blocks(context, beyond_map=False),
+    )
+)
+register(
+    Check(
+        id="mask.clipped",
+        title="A block larger than the map is clipped to it",
+        rule="R3 · section 4.1.1, block sizes 'covering full feature map'",
+        explanation="Where block_size exceeds an axis the block covers that axis, and the rest stays as it is.",
+        effect_is=STRAY,
+        run=lambda context: _blocks(context, beyond_map=True),
+        needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+    )
+)
+register(
+    Check(
+        id="mask.shared",
+        title="Channels share a mask where that is claimed",
+        rule="R6 · section 3, 'a shared DropBlock mask across different feature channels'",
+        explanation="With per_channel=False all channels of a sample lose the same units.",
+        effect_is=SHARE,
+        run=_shared,
+        needs=claim(lambda s: not s.claims.per_channel, "claims a mask per channel"),
+    )
+)
+register(
+    Check(
+        id="mask.ignores_values",
+        title="The mask does not depend on the activations",
+        rule="R6, R13 · Algorithm 1 line 5",
+        explanation="One seed drops the same units of two different inputs.",
+        effect_is=SHARE,
+        run=_ignores_values,
+        needs=SEEDABLE,
+    )
+)
+register(
+    Check(
+        id="values.dropped_zero",
+        title="A dropped unit is +0, whatever it held",
+        rule="R7 · Algorithm 1 line 7",
+        explanation="NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros "
+        "keeps NaN, and makes -0 of negative numbers.",
+        effect_is="share of the dropped units that are not +0, in the simplest setting found",
+        run=_dropped_is_zero,
+        needs=SEEDABLE,
+    )
+)

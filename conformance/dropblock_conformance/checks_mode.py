@@ -103,60 +103,65 @@ def _fresh(context: Context) -> Finding:
     return once(holds)
 
 
-for identifier, title, rule, explanation, effect_is, run, needs in (
-    (
-        "mode.inference",
-        "Inference returns the input",
-        "R1 · Algorithm 1 lines 2 to 4",
-        "In inference the output is the input, bit for bit, NaN included.",
-        SHARE,
-        _inference,
-        None,
-    ),
-    (
-        "mode.keep_prob_one",
-        "keep_prob 1 returns the input",
-        "R1 · Eq. (1) with keep_prob = 1",
-        "Nothing is dropped and nothing is scaled in training at keep_prob 1.",
-        SHARE,
-        _keep_prob_one,
-        None,
-    ),
-    (
-        "output.dtype",
-        "The output is of the input's dtype, the input untouched",
-        "R9 · Algorithm 1 lines 7 and 8",
-        "Dtype and shape are the input's, and the caller's array is left as it was.",
-        SHARE,
-        _dtype,
-        None,
-    ),
-    (
-        "output.layout",
-        "The memory layout does not matter",
-        "R13 · Algorithm 1 line 1",
-        "A channels-last array and a contiguous one with the same values and seed get the same answer.",
-        SHARE,
-        _strided,
-        SEEDABLE,
-    ),
-    (
-        "seed.same",
-        "One seed, one mask",
-        "R13 · Algorithm 1 line 5",
-        "The same seed gives the same mask at every call, whatever was called in between.",
-        SHARE,
-        _same_seed,
-        SEEDABLE,
-    ),
-    (
-        "seed.fresh",
-        "Another call, another mask",
-        "R6, R13 · Algorithm 1 line 5",
-        "Calls with different seeds (any two calls, where no seed is claimed) give different masks.",
-        "1 if two masks were the same",
-        _fresh,
-        None,
-    ),
-):
-    register(Check(identifier, title, rule, explanation, effect_is, run, needs or (lambda subject: None)))
+register(
+    Check(
+        id="mode.inference",
+        title="Inference returns the input",
+        rule="R1 · Algorithm 1 lines 2 to 4",
+        explanation="In inference the output is the input, bit for bit, NaN included.",
+        effect_is=SHARE,
+        run=_inference,
+    )
+)
+register(
+    Check(
+        id="mode.keep_prob_one",
+        title="keep_prob 1 returns the input",
+        rule="R1 · Eq. (1) with keep_prob = 1",
+        explanation="Nothing is dropped and nothing is scaled in training at keep_prob 1.",
+        effect_is=SHARE,
+        run=_keep_prob_one,
+    )
+)
+register(
+    Check(
+        id="output.dtype",
+        title="The output is of the input's dtype, the input untouched",
+        rule="R9 · Algorithm 1 lines 7 and 8",
+        explanation="Dtype and shape are the input's, and the caller's array is left as it was.",
+        effect_is=SHARE,
+        run=_dtype,
+    )
+)
+register(
+    Check(
+        id="output.layout",
+        title="The memory layout does not matter",
+        rule="R13 · Algorithm 1 line 1",
+        explanation="A channels-last array and a contiguous one with the same values and seed get the same answer.",
+        effect_is=SHARE,
+        run=_strided,
+        needs=SEEDABLE,
+    )
+)
+register(
+    Check(
+        id="seed.same",
+        title="One seed, one mask",
+        rule="R13 · Algorithm 1 line 5",
+        explanation="The same seed gives the same mask at every call, whatever was called in between.",
+        effect_is=SHARE,
+        run=_same_seed,
+        needs=SEEDABLE,
+    )
+)
+register(
+    Check(
+        id="seed.fresh",
+        title="Another call, another mask",
+        rule="R6, R13 · Algorithm 1 line 5",
+        explanation="Calls with different seeds (any two calls, where no seed is claimed) give different masks.",
+        effect_is="1 if two masks were the same",
+        run=_fresh,
+    )
+)

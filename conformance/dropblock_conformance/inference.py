@@ -69,7 +69,7 @@ def rate(name: str, p0: float) -> Event:
 
 
 @dataclass(frozen=True)
-class Test:
+class Judgement:
     """An event counted: `successes` in `trials`, with an interval on the effect of confidence ``1 - alpha``."""
 
     event: str
@@ -93,7 +93,9 @@ def interval(successes: int, trials: int, alpha: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def judge(event: Event, successes: int, trials: int, margin: float, alpha: float, rng: np.random.Generator) -> Test:
+def judge(
+    event: Event, successes: int, trials: int, margin: float, alpha: float, rng: np.random.Generator
+) -> Judgement:
     """Decide on one count.
 
     `p_value` is the exact two-sided p-value of "no effect", conservative as exact tests are; `randomised_p` spreads the
@@ -109,7 +111,7 @@ def judge(event: Event, successes: int, trials: int, margin: float, alpha: float
     p0 = event.probability(0.0)
     below, at = float(binom.cdf(successes - 1, trials, p0)), float(binom.pmf(successes, trials, p0))
     above = float(binom.sf(successes, trials, p0))
-    return Test(
+    return Judgement(
         event=event.name,
         successes=successes,
         trials=trials,
@@ -125,7 +127,7 @@ def judge(event: Event, successes: int, trials: int, margin: float, alpha: float
     )
 
 
-def combine(tests: list[Test]) -> tuple[Verdict, Test]:
+def combine(tests: list[Judgement]) -> tuple[Verdict, Judgement]:
     """The verdict of several tests, of which all must conform, and the one with the largest effect."""
     worst = max(tests, key=lambda test: (test.verdict == Verdict.DEVIATES, abs(test.effect)))
     for verdict in (Verdict.DEVIATES, Verdict.INCONCLUSIVE):

@@ -86,15 +86,14 @@ def show_report(console: Console, report: Report) -> None:
 
 
 def _details(result: Result) -> Text:
+    if result.outcome == Outcome.DECLARED:
+        return Text.assemble((result.id, "bold"), " ", _outcome(result), printable(f": {result.evidence['reason']}"))
     text = Text.assemble("\n", (result.id, "bold"), " ", _outcome(result), f"  {result.rule}\n")
     lines = [result.summary]
-    if "reason" in result.evidence:
-        lines.append(f"declared: {result.evidence['reason']}")
     if len(result.evidence.get("attempts", [])) > 1:
         lines.append(f"again on a fresh stream: {result.evidence['attempts'][1]['summary']}")
     lines += result.evidence.get("traceback", [])
-    if result.outcome != Outcome.DECLARED:
-        lines.append(f"repeat: {result.repeat}")
+    lines.append(f"repeat: {result.repeat}")
     text.append("\n".join("  " + printable(line) for line in lines))
     return text
 

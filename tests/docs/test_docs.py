@@ -1,0 +1,157 @@
+"""What the documents promise: their snippets run, their numbers come out, the names they cite exist."""
+
+import re
+import subprocess
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dropblock_conformance.check import PROFILES, all_checks
+from dropblock_conformance.cli import main
+from dropblock_core import expected_keep, gamma
+from tests.calibrate import BEGIN, END
+from tests.mutants import MUTANTS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SPEC = (ROOT / "docs" / "spec.md").read_text()
+STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def run_snippets(text: str) -> str:
+    """Run a document's Python blocks in order, as one program, and return what they print."""
+    printed, names = StringIO(), {"__name__": "snippets"}
+    with redirect_stdout(printed):
+        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            exec(block, names)
+    return printed.getvalue()
+
+
+def test_readme_snippets_run_and_print_what_they_say() -> None:
+    assert run_snippets(README).split() == ["0.9071", "0.9000"]
+
+
+def test_certify_your_own_says_what_it_finds() -> None:
+    pytest.importorskip("torch")
+    printed = run_snippets((ROOT / "docs" / "certify-your-own.md").read_text())
+    first, *lines = printed.splitlines()
+    assert first == "does not conform"
+    assert lines[-1] == "True False"
+    for check in ("mask.blocks", "law.paper", "values.dropped_zero"):
+        assert any(line.startswith(f"{check} - ") for line in lines)
+    assert "unit (6, 6)" in (paper := next(line for line in lines if line.startswith("law.paper")))
+    assert "effect -67" in paper
+
+
+def seeds_on_whole_map(g: float, block: int, feat: int) -> float:
+    """The expected drop fraction where every unit is an anchor, as the centre of a block that may hang over."""
+    axis = np.array([sum(0 <= i - offset + block // 2 < feat for offset in range(block)) for i in range(feat)])
+    return float(np.mean(1 - (1 - g) ** np.multiply.outer(axis, axis)))
+
+
+def test_the_table_of_wrong_layers_is_the_exact_law() -> None:
+    rows = [line.split("|") for line in README.splitlines() if re.match(r"\|.*\| \d+x\d+ \|", line)]
+    said = [(row[2].strip(), row[3].strip(" *")) for row in rows]
+    drops = [
+        1 - expected_keep(gamma(0.9, 7, 7), 7, 7),
+        1 - expected_keep(gamma(0.9, 7, 14), 7, 14),
+        seeds_on_whole_map(gamma(0.9, 7, 7), 7, 7),
+        seeds_on_whole_map(gamma(0.9, 7, 14), 7, 14),
+        seeds_on_whole_map(0.1 / 7**2, 7, 14),
+        seeds_on_whole_map(0.1 / 7**4, 7, 14),
+    ]
+    maps = ["7x7", "14x14", "7x7", "14x14", "14x14", "14x14"]
+    digits = [1, 1, 1, 1, 1, 2]
+    assert said == [(m, f"{100 * drop:.{d}f}%") for m, drop, d in zip(maps, drops, digits, strict=True)]
+
+
+def test_readme_mutants_are_there() -> None:
+    """The faults the README says the suite kills."""
+    for name in ("CountsInFloat16", "MultipliesByMask", "EvaluationAdvances", "NeverDropsInBfloat16"):
+        assert name in MUTANTS
+
+
+def test_commands_in_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        text = document.read_text()
+        made = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", text))
+        assert made <= targets, document
+        for line in re.findall(r"dropblock-conformance ((?:run|list|explain)[^`\n]*)", text):
+            command = main.commands[line.split()[0]]
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert set(re.findall(r"(?<!\S)--[a-z]+", line)) <= options, line
+
+
+def test_make_help_knows_every_command_of_the_readme() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"make conformance", "make test", "make install", "make dist"} <= {
+        " ".join(line.split()[:2]) for line in shown.splitlines()
+    }
+
+
+def test_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), (document, target)
+
+
+def test_spec_has_every_rule_in_order_with_its_tests() -> None:
+    rules = re.findall(r"^\*\*R(\d+) ", SPEC, re.MULTILINE)
+    assert rules == [str(n) for n in range(1, 15)]
+    names = set(re.findall(r"def (test_\w+)", "".join(p.read_text() for p in (ROOT / "tests" / "core").glob("*.py"))))
+    for cited in re.findall(r"`(test_\w+)\*?`", SPEC):
+        assert any(name.startswith(cited) for name in names), cited
+
+
+def test_spec_names_every_check_and_no_other() -> None:
+    families = {check.split(".")[0] for check in all_checks()}
+    cited = set(re.findall(rf"`((?:{'|'.join(families)})\.\w+)`", SPEC)) - {"stream.py"}
+    assert cited == set(all_checks())
+
+
+def test_spec_cites_a_check_under_the_rule_it_tests() -> None:
+    sections = re.split(r"^\*\*R\d+ ", SPEC, flags=re.MULTILINE)[1:]
+    for number, section in enumerate(sections, 1):
+        for cited in re.findall(r"`(\w+\.\w+)`", section):
+            if cited in all_checks():
+                assert f"R{number}" in re.findall(r"R\d+", all_checks()[cited].rule), (number, cited)
+
+
+def test_profiles_are_as_the_documents_say() -> None:
+    margins = {name: f"{100 * profile.margin:g}%" for name, profile in PROFILES.items()}
+    prose = " ".join(STATISTICS.split())
+    assert ", ".join(f"{m} (`{n}`)" for n, m in margins.items()).replace(", 0.25", " or 0.25") in prose
+    table = (ROOT / "docs" / "certify-your-own.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| ([\d.]+%) \|", table, re.MULTILINE) == list(margins.items())
+
+
+def test_measured_figures_are_of_the_mutants_there_are() -> None:
+    generated = STATISTICS.split(BEGIN)[1].split(END)[0]
+    assert set(re.findall(r"^\| (\w+) \| .* of \d+ \|$", generated, re.MULTILINE)) == set(MUTANTS)
+
+
+def test_changelog_and_versions_agree() -> None:
+    import dropblock_core
+
+    project = (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{dropblock_core.__version__}"' in project
+    bounds: dict[str, Any] = dict(re.findall(r'"(numpy|array-api-compat)>=([\d.]+)"', project))
+    pins = dict(re.findall(r"^(numpy|array-api-compat)==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.M))
+    stated = next(line for line in README.splitlines() if line.startswith("- Supported and tested"))
+    for name, words in (("numpy", "NumPy"), ("array-api-compat", "array-api-compat")):
+        assert f"{words} {bounds[name]} and {pins[name]}" in stated
+
+
+def test_sections_of_the_changelog_are_in_order() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert text.index("## [Unreleased]" if "## [Unreleased]" in text else "## Unreleased") > 0
+    for one, other in pairwise(re.findall(r"^## (\d+\.\d+\.\d+)", text, re.MULTILINE)):
+        assert tuple(map(int, one.split("."))) > tuple(map(int, other.split(".")))
