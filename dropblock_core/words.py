@@ -85,7 +85,8 @@ def seed_words(
     xp = space.xp
     bits = xp.zeros((samples, maps * segments.per_map), dtype=space.dtype, device=space.device)
     t = threshold_word(gamma)
-    table = [space.word(threshold) for threshold in thresholds(t, segments.length)]
+    # t = 0 draws nothing, and its thresholds, 2^32, are no words.
+    table = [space.word(threshold) for threshold in (thresholds(t, segments.length) if t else [])]
     numbers = space.word([sample_offset + n for n in range(samples)])
     position = space.word(0)
     for k in range(segments.length if t else 0):
@@ -163,15 +164,25 @@ def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
     """Set bits of ``[samples, maps, ...]`` counted over a scope of rule R8, kept broadcastable, exactly.
 
     Returns two limbs, high and low, of ``2^16 * high + low``, for libraries without integers above 32 bits. They are
-    exact for maps below 2^32 units, batches and channels up to 2^16, and 2^48 units in all.
+    exact for maps below 2^32 units and below 2^48 units in all.
     """
     xp = space.xp
-    high, low = space.zeros_like(rows, 0, rows.shape[0]), popcount(space, rows)
-    for axis in (tuple(range(2, rows.ndim)), *{"map": (), "sample": (1,), "tensor": (1, 0)}[scope]):
-        low = xp.sum(low, axis=axis, dtype=space.dtype, keepdims=True)
-        high = xp.sum(high, axis=axis, dtype=space.dtype, keepdims=True) + (low >> 16)
-        low = low & 0xFFFF
+    ones = xp.sum(popcount(space, rows), axis=tuple(range(2, rows.ndim)), dtype=space.dtype, keepdims=True)
+    high, low = ones >> 16, ones & 0xFFFF
+    for axis in {"map": (), "sample": (1,), "tensor": (1, 0)}[scope]:
+        high, low = _sum_limbs(space, high, low, axis)
     return high, low
+
+
+def _sum_limbs(space: Words, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
+    """Two limbs summed along `axis`, 2^16 at a time: so many low limbs, and the one carried on, fit in 32 bits."""
+    total_high, total_low = space.zeros_like(high, axis, 1), space.zeros_like(low, axis, 1)
+    for start in range(0, size := high.shape[axis], 2**16):
+        part = tuple(slice(start, min(start + 2**16, size)) if d == axis else slice(None) for d in range(high.ndim))
+        total_low = total_low + space.xp.sum(low[part], axis=axis, dtype=space.dtype, keepdims=True)
+        total_high = total_high + space.xp.sum(high[part], axis=axis, dtype=space.dtype, keepdims=True)
+        total_high, total_low = total_high + (total_low >> 16), total_low & 0xFFFF
+    return total_high, total_low
 
 
 def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:

@@ -79,7 +79,7 @@ register(
         id="mask.blocks",
         title="What is dropped is made of whole blocks",
         rule="R4 · Algorithm 1 line 6, Fig. 2",
-        explanation="The dropped units are a union of whole blocks inside the map: equal to their opening by the block. "
+        explanation="The dropped units are a union of whole blocks inside the map, equal to their own opening. "
         "Blocks that hang over the border, holes in a block and stray units show, whatever the law.",
         effect_is=STRAY,
         run=lambda context: _blocks(context, beyond_map=False),
