@@ -56,6 +56,10 @@ class Violation(Exception):
         self.effect = effect
 
 
+class NotApplicableError(Exception):
+    """The check turns out, while it runs, to ask for something that the subject does not offer."""
+
+
 @dataclass
 class Context:
     """What a check works with: the subject, the profile, its share of alpha, and randomness keyed by its own id.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.check import Check, Context, Finding, NotApplicableError, Violation, claim, register
 from dropblock_conformance.exact import for_all
 from dropblock_conformance.subject import BadOutputError, Subject, SubjectError
 
@@ -15,16 +15,22 @@ Case = tuple[float, int]
 TOLERANCE = 2.0**-22
 
 
-def values(subject: Subject, case: Case, between: Callable[[], object] = lambda: None) -> list[float]:
+def values(subject: Subject, case: Case, between: Callable[[], object] | None = None) -> list[float]:
     """The schedule's values at steps 0 to `steps`, calling `between` after each."""
     assert subject.schedule is not None
     keep_prob, steps = case
     found: list[float] = []
     try:
-        iterator = iter(subject.schedule(keep_prob, steps))
+        schedule = subject.schedule(keep_prob, steps)
+        if between is not None and not isinstance(schedule, Iterator):
+            raise NotApplicableError("its schedule returns finished values; return an iterator to have it interrupted")
+        iterator = iter(schedule)
         while (value := next(iterator, None)) is not None and len(found) <= steps + 1:
             found.append(float(value))
-            between()
+            if between is not None:
+                between()
+    except NotApplicableError:
+        raise
     except Exception as error:
         raise SubjectError(f"{type(error).__name__}: {error}") from error
     if len(found) != steps + 1:
@@ -84,16 +90,6 @@ def _unmoved(context: Context, training: bool) -> Finding:
     return for_all(context, cases(2), holds)
 
 
-def can_be_interrupted(subject: Subject) -> str | None:
-    if subject.schedule is None:
-        return "offers no schedule"
-    try:
-        found = subject.schedule(0.9, 2)
-    except Exception:  # the check itself will meet it, and report it
-        return None
-    return None if isinstance(found, Iterator) else "its schedule returns finished values; return an iterator"
-
-
 HAS_SCHEDULE = claim(lambda s: s.schedule is not None, "offers no schedule")
 OFF = "how far keep_prob is off, at the worst step of the simplest schedule found"
 LINE = "R12 · section 3, 'Scheduled DropBlock'"
@@ -123,7 +119,7 @@ for check in (
         explanation="A training step advances it: gradient accumulation and layers called twice do not.",
         effect_is=OFF,
         run=lambda context: _unmoved(context, training=True),
-        needs=can_be_interrupted,
+        needs=HAS_SCHEDULE,
     ),
     Check(
         id="schedule.evaluation",
@@ -132,7 +128,7 @@ for check in (
         explanation="Evaluating between two training steps leaves keep_prob where it is.",
         effect_is=OFF,
         run=lambda context: _unmoved(context, training=False),
-        needs=can_be_interrupted,
+        needs=HAS_SCHEDULE,
     ),
 ):
     register(check)

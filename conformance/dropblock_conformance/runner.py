@@ -1,6 +1,7 @@
 """A run: plan, share alpha, try every check, repeat what deviates, settle the outcome."""
 
 import ctypes
+import sys
 import threading
 import time
 import traceback
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dropblock_conformance.check import PROFILES, Check, Context, Finding, all_checks, find
+from dropblock_conformance.check import PROFILES, Check, Context, Finding, NotApplicableError, all_checks, find
 from dropblock_conformance.inference import Verdict
 from dropblock_conformance.power import FAMILY_ALPHA
 from dropblock_conformance.result import Outcome, Report, Result
@@ -95,6 +96,8 @@ class Run:
             attempts.append(self._try(check, 0))
             if attempts[0].verdict == Verdict.DEVIATES:
                 attempts.append(self._try(check, 1))
+        except NotApplicableError as reason:
+            return self._result(check, Outcome.NOT_APPLICABLE, {"summary": str(reason)}, None, 0.0)
         except Exception as error:
             return self._crash(check, error, attempts, time.perf_counter() - start)
         outcome, summary = self._settle(check, attempts)
@@ -126,7 +129,7 @@ class Run:
         return Outcome.WRONG_CAUSE, f"{declared} was declared: {found}"
 
     def _crash(self, check: Check, error: Exception, attempts: list[Finding], seconds: float) -> Result:
-        cause = error.__cause__ if isinstance(error, SubjectError) and error.__cause__ is not None else error
+        cause = error.__cause__ or error if isinstance(error, SubjectError) else error
         lines = "".join(traceback.format_exception(cause)).splitlines()
         evidence: dict[str, Any] = {
             "summary": f"{type(cause).__name__}: {cause}",
@@ -211,11 +214,18 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
     thread.join(seconds)
     if not finished:
         assert thread.ident is not None
+        error = TimeoutExceededError(f"no answer within {seconds:g} s")
+        if (frame := sys._current_frames().get(thread.ident)) is not None:
+            error.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        raise TimeoutExceededError(f"no answer within {seconds:g} s")
-    if isinstance(finished[0], BaseException):
-        raise finished[0]
-    return finished[0]
+        raise error
+    match finished[0]:
+        case Finding() as finding:
+            return finding
+        case Exception() as error:
+            raise error
+        case leaving:  # SystemExit and its like end the check, not the run
+            raise SubjectError(f"{type(leaving).__name__}: {leaving}") from leaving
 
 
 def _as_data(finding: Finding) -> dict[str, Any]:
