@@ -214,11 +214,11 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
     thread.join(seconds)
     if not finished:
         assert thread.ident is not None
-        error = TimeoutExceededError(f"no answer within {seconds:g} s")
+        hung = TimeoutExceededError(f"no answer within {seconds:g} s")
         if (frame := sys._current_frames().get(thread.ident)) is not None:
-            error.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
+            hung.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        raise error
+        raise hung
     match finished[0]:
         case Finding() as finding:
             return finding
