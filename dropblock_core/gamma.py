@@ -38,7 +38,7 @@ def gamma(
     >>> gamma(0.9, 7, 14)
     0.006249999999999999
     >>> round(gamma(0.9, 7, 14, calibrated=True), 6)
-    0.006766
+    0.006764
     """
     keep_prob = validate.probability("keep_prob", keep_prob)
     feat = validate.feat_sizes(feat_size)

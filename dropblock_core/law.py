@@ -79,7 +79,11 @@ def joint_keep(
     axes = [_axis_cover(b, f) for b, f in zip(validate.block_sides(block_size, feat), feat, strict=True)]
     seedless = np.zeros([axis[-1].stop for axis in axes], bool)
     for unit in units:
-        if len(unit) != len(feat) or not all(0 <= i < f for i, f in zip(unit, feat, strict=True)):
+        if (
+            not isinstance(unit, tuple)
+            or len(unit) != len(feat)
+            or not all(0 <= i < f for i, f in zip(unit, feat, strict=True))
+        ):
             raise IndexError(f"units holds {unit!r}, which is not a unit of a map of {feat}")
         covering = [axis[i] for axis, i in zip(axes, unit, strict=True)]
         seedless[tuple(slice(c.start, c.stop) for c in covering)] = True

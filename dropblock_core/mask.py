@@ -133,7 +133,7 @@ def seed_positions(
     if t == 0 or per_sample == 0:
         return []
     ascending = np.array(thresholds(t, length)[::-1], np.uint64)
-    key = tuple(np.uint64(half) for half in philox_key(seed))
+    key = tuple(_word(half) for half in philox_key(seed))
     found = []
     step = max(1, 4 * CHUNK_COUNTERS // per_sample)
     for first in range(0, samples, step):
@@ -157,10 +157,15 @@ def seed_positions(
     return found
 
 
+def _word(value: int) -> npt.NDArray[np.uint64]:
+    """An array of one, as NumPy 1 makes a float of a uint64 scalar times an int."""
+    return np.array([value], np.uint64)
+
+
 def _first_draws(numbers: Ints, per_sample: int, key: tuple[Any, ...], stream: int) -> npt.NDArray[np.uint64]:
     """``u_0`` of every segment of the samples, ``[samples, segments]``."""
     groups = -(-per_sample // 4)
-    counter = (np.arange(groups, dtype=np.uint64), numbers.astype(np.uint64)[:, None], np.uint64(0), np.uint64(stream))
+    counter = (np.arange(groups, dtype=np.uint64), numbers.astype(np.uint64)[:, None], _word(0), _word(stream))
     lanes = philox(counter, key, word=np.uint64)
     return np.stack(lanes, axis=-1).reshape(numbers.size, 4 * groups)[:, :per_sample]
 
@@ -175,8 +180,8 @@ def _draws(
     counter = (
         (s[is_first] // 4).astype(np.uint64),
         numbers[n[is_first]].astype(np.uint64),
-        np.uint64(k),
-        np.uint64(stream),
+        _word(k),
+        _word(stream),
     )
     lanes: npt.NDArray[np.uint64] = np.stack(philox(counter, key, word=np.uint64), axis=-1)
     u: npt.NDArray[np.uint64] = lanes[np.cumsum(is_first) - 1, s % 4]

@@ -6,6 +6,7 @@ Every front door of every backend asks here, so that the same mistake gets the s
 import math
 import operator
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import array_api_compat
@@ -19,13 +20,21 @@ DROP_KEYWORDS = ("p", "drop_prob", "dropout_prob", "drop_rate", "rate")
 
 
 def real(name: str, value: Any, rule: str) -> float:
-    """`value` as a float; TypeError unless it is one real number (a 0-d array counts)."""
-    if isinstance(value, (str, bytes, complex, bool, np.bool_)) or value is None:
+    """`value` as a float; TypeError unless it is one real number (a 0-d array of numbers counts)."""
+    kind = str(getattr(value, "dtype", ""))
+    is_array_of_one = getattr(value, "ndim", None) == 0 and ("int" in kind or "float" in kind)
+    if isinstance(value, bool) or not (isinstance(value, Real) or is_array_of_one):
         raise TypeError(f"{name}={value!r} is not a real number: {rule}")
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r} is not a real number: {rule}") from None
+    except OverflowError:  # an int too large for a float is larger than any bound
+        return math.inf if value > 0 else -math.inf
+
+
+def per_axis(value: Any, rank: int) -> tuple[Any, ...]:
+    """One value an axis: a sequence as it is, anything else for each of `rank` axes."""
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    return tuple(value) if is_sequence or getattr(value, "ndim", 0) > 0 else (value,) * rank
 
 
 def integer(name: str, value: Any, rule: str) -> int:
@@ -65,8 +74,7 @@ def gamma_scale(value: Any, *, calibrated: bool = False) -> float:
 def feat_sizes(value: Any) -> tuple[int, ...]:
     """Sizes of one to three spatial axes, each at least 1. One int is the paper's square map."""
     rule = "feat_size is one int for a square map, or one int per spatial axis (1 to 3), each at least 1"
-    sizes = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * 2
-    sizes = tuple(integer("feat_size", f, rule) for f in sizes)
+    sizes = tuple(integer("feat_size", f, rule) for f in per_axis(value, 2))
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise ValueError(f"feat_size={value!r}: {rule}")
     return sizes
@@ -76,10 +84,7 @@ def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
     """The block's side for each axis of `feat_size`, clipped to the map (rule R3)."""
     rank = len(feat_size)
     rule = f"block_size must be an int of at least 1, or one such int for each of the {rank} spatial axes"
-    sides = (
-        tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * rank
-    )
-    sides = tuple(integer("block_size", b, rule) for b in sides)
+    sides = tuple(integer("block_size", b, rule) for b in per_axis(value, rank))
     if len(sides) != rank:
         raise ValueError(f"block_size={value!r} has {len(sides)} sides for {rank} spatial axes: {rule}")
     if min(sides) < 1:
@@ -89,17 +94,16 @@ def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
 
 def renorm(value: Any) -> str:
     """One of the scopes of line 8's count (rule R8)."""
-    if value not in RENORMS:
+    if not isinstance(value, str) or value not in RENORMS:
         raise ValueError(f"renorm={value!r} is unknown: choose one of {', '.join(map(repr, RENORMS))}")
     return str(value)
 
 
 def mode(value: Any) -> str:
     """Algorithm 1's mode, in lower case."""
-    text = value.lower() if isinstance(value, str) else value
-    if text not in ("training", "inference"):
+    if not isinstance(value, str) or value.lower() not in ("training", "inference"):
         raise ValueError(f"mode={value!r} is unknown: Algorithm 1 has the modes 'training' and 'inference'")
-    return str(text)
+    return value.lower()
 
 
 def seed_word(value: Any) -> int:
@@ -113,7 +117,7 @@ def seed_word(value: Any) -> int:
 
 def counter_word(name: str, value: Any, *, span: int = 0) -> int:
     """A word of Philox's counter: `stream`, or `sample_offset`, whose last sample must fit as well."""
-    rule = f"{name} is an int in [0, 2^32)" + (", and so is sample_offset + batch size" if span else "")
+    rule = f"{name} is an int in [0, 2^32)" + (", and so is the number of the batch's last sample" if span else "")
     rule += "; it is a word of the generator's counter and is never wrapped"
     word = integer(name, value, rule)
     if word < 0 or word + max(span, 1) > WORD:
@@ -137,6 +141,8 @@ def steps(value: Any) -> int:
     number = integer("steps", value, rule)
     if number < 0:
         raise ValueError(f"steps={value!r} is negative: {rule}")
+    if number >= 2**63:
+        raise ValueError(f"steps={value!r} is beyond 2^63: {rule}")
     return number
 
 
@@ -179,12 +185,22 @@ def no_foreign_keywords(keywords: Mapping[str, Any]) -> None:
         if name not in DROP_KEYWORDS:
             raise TypeError(f"drop_block() got an unexpected keyword argument {name!r}")
         keep = "1 - " + name
-        if isinstance(value, (int, float)) and 0 <= value <= 1:
-            keep = f"{1 - value:.12g}"
+        if isinstance(value, Real) and 0 <= float(value) <= 1:
+            keep = f"{1 - float(value):.6g}"
         raise TypeError(
             f"drop_block() takes no {name!r}: it takes the probability of keeping, as the paper does; "
             f"pass keep_prob={keep} for {name}={value!r}"
         )
+
+
+def generator(rng: Any) -> Any:
+    """A NumPy Generator (or the older RandomState), or None."""
+    if rng is not None and not isinstance(rng, (np.random.Generator, np.random.RandomState)):
+        raise TypeError(
+            f"rng={rng!r} is a {type(rng).__name__}: pass a NumPy Generator, as np.random.default_rng() makes, "
+            "or seed= for a fixed mask"
+        )
+    return rng
 
 
 def array(x: Any) -> Any:

@@ -185,6 +185,12 @@ def _sum_limbs(space: Words, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
     return total_high, total_low
 
 
+def subtract_limbs(total: int, high: Any, low: Any) -> tuple[Any, Any]:
+    """``total - (2^16 * high + low)`` in two limbs, for a total that is at least as large; no step leaves 32 bits."""
+    low = (total & 0xFFFF) + 0x10000 - low
+    return (total >> 16) + (low >> 16) - (high + 1), low & 0xFFFF
+
+
 def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:
     """Words to a bool array ``[..., *feat]``, True where a bit is set."""
     bits = (rows[..., None] >> space.arange(32)) & 1

@@ -51,9 +51,7 @@ def test_r13_fast_seeds_are_the_literal_ones(
 ) -> None:
     samples, maps = data.draw(st.integers(0, 2)), data.draw(st.integers(0, 5))
     offset = data.draw(offsets(samples))
-    fast = sample_seeds(
-        seed, samples, maps, segments.feat, segments.block, gamma, sample_offset=offset, stream=stream
-    )
+    fast = sample_seeds(seed, samples, maps, segments.feat, segments.block, gamma, sample_offset=offset, stream=stream)
     np.testing.assert_array_equal(fast, seeds_by_loops(seed, samples, maps, segments, gamma, offset, stream))
 
 

@@ -62,7 +62,7 @@ def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, A
 
 
 # Few examples: JAX compiles each operation anew for each shape.
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(data=st.data(), segments=geometries(), seed=SEEDS, gamma=GAMMAS, stream=STREAMS)
 def test_r13_words_hold_the_fast_seeds_and_masks(
     space: Words, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
@@ -86,7 +86,7 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
 @settings(max_examples=100)
 @given(segments=geometries(largest_row=200), seed=SEEDS, gamma=st.floats(0, 0.2))
 def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, gamma: float) -> None:
-    space = Words(np, np.uint32)
+    space = Words.beside(np.zeros(1))
     bits = words.seed_words(space, seed, 1, 2, segments, gamma, 0, 0)
     dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
     seeds = sample_seeds(seed, 1, 2, segments.feat, segments.block, gamma)
@@ -98,7 +98,7 @@ def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, g
 @given(row=WORD_ARRAYS, data=st.data())
 def test_shift_units_moves_a_row_across_its_words(row: np.ndarray[Any, Any], data: st.DataObject) -> None:
     by = data.draw(st.integers(0, 32 * row.size - 1))
-    shifted = words.shift_units(Words(np, np.uint32), row.astype(np.uint32), by)
+    shifted = words.shift_units(Words.beside(row), row.astype(np.uint32), by)
     # The row as one integer, whose bit i is unit i.
     number = sum(int(word) << 32 * i for i, word in enumerate(row))
     expected = number << by
