@@ -17,7 +17,8 @@ from dropblock_conformance.inference import rate
 from dropblock_conformance.statistical import Configuration, Dropped, Measure, statistical_check
 
 RULE = "R6 · section 3, 'each feature channel has its DropBlock mask'; Algorithm 1 line 5"
-PAIRS = Configuration((3, 3), 2, 0.5)
+# By spatial rank, all with four anchors and the same gamma.
+PAIRS = {1: Configuration((6,), 3, 5 / 9), 2: Configuration((4, 4), 3, 0.5), 3: Configuration((4, 4, 3), 3, 0.5)}
 SAMPLES, CHANNELS = 1, 2  # axes of a batch, after its calls
 
 
@@ -30,7 +31,7 @@ def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]]) -> Mea
         tells = (a != a_else) & (b != b_else)
         return [(int(np.count_nonzero(tells & (a == b))), int(np.count_nonzero(tells)))]
 
-    p = (1 - PAIRS.gamma) ** PAIRS.anchors
+    p = (1 - PAIRS[2].gamma) ** PAIRS[2].anchors
     # Four maps make a trial where both differences are there; a margin, as that is left to chance.
     return Measure((event,), count, trials_per_map=0.98 * (2 * p * (1 - p)) ** 2 / 4)
 

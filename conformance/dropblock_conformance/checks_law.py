@@ -131,7 +131,7 @@ law(
     untouched_map(c),
     unit_kept(c, (2, 4)),
 )
-c = Configuration((2, 70), 2, 0.965)
+c = Configuration((3, 70), 3, 0.95)
 law(
     "wide",
     "Gamma on rows of more than 64 units",
@@ -182,7 +182,7 @@ law(
     unit_kept(c, (2, 2)),
     unit_kept(c, (0, 5)),
 )
-c = Configuration((4, 5), 2, 0.0)
+c = Configuration((5, 6), 3, 0.0)
 law(
     "keep_prob_zero",
     "keep_prob 0 does not drop everything",
@@ -232,8 +232,8 @@ law(
     units_kept(c, "units (2, 2), (3, 3)", [(2, 2), (3, 3)]),
     units_kept(c, "units (2, 1), (2, 4)", [(2, 1), (2, 4)]),
 )
-for feat, block_size, keep_prob in (((12,), 3, 0.7), ((4, 4, 4), 2, 0.8)):
-    c = Configuration(feat, block_size, keep_prob)
+for feat, keep_prob, unit in (((12,), 0.7, (6,)), ((4, 4, 4), 0.5, (0, 1, 1))):
+    c = Configuration(feat, 3, keep_prob)
     law(
         f"rank{len(feat)}",
         f"Gamma on maps of {len(feat)} spatial {'axis' if len(feat) == 1 else 'axes'}",
@@ -241,7 +241,7 @@ for feat, block_size, keep_prob in (((12,), 3, 0.7), ((4, 4, 4), 2, 0.8)):
         "Eq. (1) with a product over the axes in place of the square.",
         c,
         untouched_map(c),
-        unit_kept(c, tuple(f // 2 for f in feat)),
+        unit_kept(c, unit),
     )
 for dtype in ("float16", "bfloat16"):
     c = Configuration((16, 16), 3, 0.97)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dropblock_conformance.check import Check, Context, Finding, NotApplicableError, Violation, claim, register
+from dropblock_conformance.dtypes import dtype_named
 from dropblock_conformance.exact import for_all
 from dropblock_conformance.subject import BadOutputError, Subject, SubjectError
 
@@ -29,8 +30,8 @@ def values(subject: Subject, case: Case, between: Callable[[], object] | None = 
             found.append(float(value))
             if between is not None:
                 between()
-    except NotApplicableError:
-        raise
+    except (NotApplicableError, SubjectError, BadOutputError):
+        raise  # of a call between two steps
     except Exception as error:
         raise SubjectError(f"{type(error).__name__}: {error}") from error
     if len(found) != steps + 1:
@@ -73,7 +74,7 @@ def _linear(context: Context) -> Finding:
 
 def _unmoved(context: Context, training: bool) -> Finding:
     claims = context.subject.claims
-    x = np.ones((1, 1, *(3,) * claims.spatial[0]), "float32")
+    x = np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(claims.law_dtype))
 
     def holds(case: Case) -> None:
         def between() -> None:

@@ -27,7 +27,6 @@ def main() -> None:
 @click.option("--check", "checks", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @click.option("--timeout", type=float, help="Seconds before a check counts as hung; by default the profile's.")
 @click.option("--among", type=click.IntRange(1), help="Share alpha as in a run of so many subjects.")
-@click.option("--plan", is_flag=True, help="Print every planned sample size before the run.")
 @click.option("--html", "html_file", type=FILE, help="Write a report for people, in one file.")
 @click.option("--json", "json_file", type=FILE, help="Write a report for machines.")
 @click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML.")
@@ -40,7 +39,6 @@ def run(
     checks: tuple[str, ...],
     timeout: float | None,
     among: int | None,
-    plan: bool,
     html_file: Path | None,
     json_file: Path | None,
     junit_file: Path | None,
@@ -50,6 +48,10 @@ def run(
     Exits with 0 if every subject conforms, or deviates just as declared; 1 if one does not; 2 if the command is wrong.
     """
     console = Console()
+    outputs = ((html_file, html.write_html), (json_file, machine.write_json), (junit_file, machine.write_junit))
+    for file, _ in outputs:
+        if file is not None and not file.parent.is_dir():
+            raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
     try:
         runs = []
         for name in subjects:
@@ -70,18 +72,12 @@ def run(
         raise click.UsageError(str(error)) from error
     for planned in runs:
         terminal.show_plan(console, planned)
-        if plan:
-            terminal.show_plan_rows(console, planned)
     reports = []
     for planned in runs:
         reports.append(planned.report(terminal.watch(console, planned)))
         terminal.show_report(console, reports[-1])
     terminal.show_verdicts(console, reports)
-    for file, write in (
-        (html_file, html.write_html),
-        (json_file, machine.write_json),
-        (junit_file, machine.write_junit),
-    ):
+    for file, write in outputs:
         if file is not None:
             write(reports, file)
             console.print(f"wrote {file}", markup=False, highlight=False)

@@ -128,9 +128,7 @@ def judge(
 
 
 def combine(tests: list[Judgement]) -> tuple[Verdict, Judgement]:
-    """The verdict of several tests, of which all must conform, and the one with the largest effect."""
-    worst = max(tests, key=lambda test: (test.verdict == Verdict.DEVIATES, abs(test.effect)))
-    for verdict in (Verdict.DEVIATES, Verdict.INCONCLUSIVE):
-        if any(test.verdict == verdict for test in tests):
-            return verdict, worst
-    return Verdict.CONFORMS, worst
+    """The verdict of several tests, of which all must conform, and the one with the largest effect that decided it."""
+    found = {test.verdict for test in tests}
+    verdict = next(v for v in (Verdict.DEVIATES, Verdict.INCONCLUSIVE, Verdict.CONFORMS) if v in found)
+    return verdict, max((test for test in tests if test.verdict == verdict), key=lambda test: abs(test.effect))

@@ -79,7 +79,8 @@ class Report:
     @property
     def as_declared(self) -> bool:
         """Whether every check that applies conforms, or deviates just as declared."""
-        return bool(self.results) and all(r.outcome in (*GOOD, Outcome.DECLARED) for r in self.results)
+        outcomes = {result.outcome for result in self.results}
+        return bool(outcomes & {Outcome.CONFORMS, Outcome.DECLARED}) and outcomes <= {*GOOD, Outcome.DECLARED}
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -91,9 +92,11 @@ class Report:
         if self.conforms:
             return "conforms"
         if self.as_declared:
-            return "deviates as declared" if self.counts[Outcome.DECLARED] else "nothing applied"
-        bad = {Outcome.INCONCLUSIVE} | set(GOOD) | {Outcome.DECLARED}
-        return "inconclusive" if set(self.counts) <= bad else "does not conform"
+            return "deviates as declared"
+        if set(self.counts) <= {Outcome.NOT_APPLICABLE}:
+            return "nothing applied"
+        undecided = {Outcome.INCONCLUSIVE, Outcome.DECLARED, *GOOD}
+        return "inconclusive" if set(self.counts) <= undecided else "does not conform"
 
     def as_json(self) -> dict[str, Any]:
         """The report as the JSON schema describes it (``report.schema.json`` beside this file)."""

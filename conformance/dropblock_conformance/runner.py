@@ -50,9 +50,11 @@ class Run:
             raise ValueError(f"profile={profile!r} is unknown: choose one of {', '.join(map(repr, PROFILES))}")
         self.subject, self.profile, self.seed = subject, PROFILES[profile], integer("seed", seed, "it keys all streams")
         self.timeout = self.profile.timeout if timeout is None else timeout
-        self.expect = {
-            check.id: deviation for check, deviation in zip(find(d.check for d in expect), expect, strict=True)
-        }
+        self.expect: dict[str, Deviation] = {}
+        for check, deviation in zip(find(d.check for d in expect), expect, strict=True):
+            if check.id in self.expect:
+                raise ValueError(f"expect declares {check.id!r} twice: give one Deviation a check, with one bound")
+            self.expect[check.id] = deviation
         self.checks = list(all_checks().values()) if checks is None else find(checks)
         self.not_applicable = {c.id: reason for c in self.checks if (reason := c.needs(subject)) is not None}
         self.name_to_repeat, self.subjects_in_run = repeat, subjects_in_run
@@ -199,7 +201,8 @@ def certify(
 def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
     """`work` in a thread of its own, given up after `seconds`.
 
-    A thread that is given up is asked to stop at its next line of Python, so that a busy loop does not slow the rest.
+    A thread that is given up is interrupted at its next line of Python, so that a busy loop does not slow the rest;
+    Hypothesis, which would try again after any other exception, lets an interrupt pass.
     """
     finished: list[Finding | BaseException] = []
 
@@ -217,7 +220,7 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
         hung = TimeoutExceededError(f"no answer within {seconds:g} s")
         if (frame := sys._current_frames().get(thread.ident)) is not None:
             hung.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
         raise hung
     match finished[0]:
         case Finding() as finding:

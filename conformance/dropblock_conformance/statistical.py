@@ -4,7 +4,7 @@ The independent unit is the map (or, where channels share a mask, the sample), n
 are dropped together, so a test that treats them as independent false-alarms most of the time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, prod
 from typing import Any
@@ -186,7 +186,7 @@ def statistical_check(
     title: str,
     rule: str,
     explanation: str,
-    configuration: Configuration,
+    configuration: Configuration | Mapping[int, Configuration],
     measures: Sequence[Measure],
     *,
     needs: Callable[[Subject], str | None] = lambda subject: None,
@@ -194,28 +194,33 @@ def statistical_check(
     dtype: str | None = None,
     effect_is: str = "relative error of gamma, or of a rate, that the observed share stands for; 0 is the paper's",
 ) -> Check:
-    """A check of one configuration."""
+    """A check of one configuration, or of one by spatial rank where the measures do for every rank."""
+    by_rank = {len(configuration.feat): configuration} if isinstance(configuration, Configuration) else configuration
+
+    def at(claims: Claims) -> Configuration:
+        return by_rank[min(set(by_rank) & set(claims.spatial), key=lambda rank: abs(rank - 2))]
+
+    def claimed(subject: Subject) -> str | None:
+        if not set(by_rank) & set(subject.claims.spatial):
+            return f"does not claim spatial rank {', '.join(map(str, by_rank))}"
+        return needs(subject)
 
     def planned(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
-        batch = sampling(configuration, measures, subject.claims, profile.margin, alpha, calls)
-        return [plan_row(configuration, number_of_tests(measures), batch)]
+        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls)
+        return [plan_row(at(subject.claims), number_of_tests(measures), batch)]
 
     return Check(
         id=id,
         title=title,
         rule=rule,
-        explanation=f"{explanation} Measured at {configuration}.",
+        explanation=f"{explanation} Measured at {'; '.join(map(str, by_rank.values()))}.",
         effect_is=effect_is,
-        run=lambda context: measure_law(context, configuration, measures, calls=calls, dtype=dtype),
-        needs=lambda subject: _spatial(subject, len(configuration.feat)) or needs(subject),
+        run=lambda c: measure_law(c, at(c.subject.claims), measures, calls=calls, dtype=dtype),
+        needs=claimed,
         tests=lambda profile: number_of_tests(measures),
         plan=planned,
     )
 
 
-def plan_row(configuration: Configuration | str, tests: int, batch: Sampling) -> dict[str, Any]:
+def plan_row(configuration: Configuration, tests: int, batch: Sampling) -> dict[str, Any]:
     return {"configuration": str(configuration), "tests": tests, "maps": batch.maps}
-
-
-def _spatial(subject: Subject, rank: int) -> str | None:
-    return None if rank in subject.claims.spatial else f"does not claim spatial rank {rank}"

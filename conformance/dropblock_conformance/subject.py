@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dropblock_core.validate import RENORMS
+from dropblock_core.validate import RENORMS, is_real_floating
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class Claims:
             raise ValueError(f"renorm={self.renorm!r} is unknown: claim one of {', '.join(map(repr, RENORMS))}")
         for name, allowed in (("spatial", (1, 2, 3)), ("dtypes", DTYPES)):
             claimed = getattr(self, name)
-            if isinstance(claimed, str) or not claimed or not set(claimed) <= set(allowed):
+            if not isinstance(claimed, (tuple, list)) or not claimed or not set(claimed) <= set(allowed):
                 raise ValueError(f"{name}={claimed!r}: claim a non-empty tuple out of {allowed}")
 
     @property
@@ -97,8 +97,11 @@ class Deviation:
     raises: type[BaseException] | str | None = None
 
     def __post_init__(self) -> None:
-        if (self.effect is None) == (self.raises is None):
+        bound = self.effect
+        if (bound is None) == (self.raises is None):
             raise ValueError(f"Deviation({self.check!r}): give a bound on the effect or an exception type, one of them")
+        if bound is not None and not (isinstance(bound, (tuple, list)) and bound[0] <= bound[1]):
+            raise ValueError(f"Deviation({self.check!r}): effect={bound!r} is no (lowest, highest) effect")
         if not self.reason.strip():
             raise ValueError(f"Deviation({self.check!r}) has no reason: say why it deviates")
 
@@ -164,6 +167,8 @@ def gradient(
 def checked(y: Any, x: Array, claims: Claims, *, nan_is_an_answer: bool = False) -> Array:
     if not isinstance(y, np.ndarray):
         raise BadOutputError(f"returned {type(y).__name__}, not a NumPy array")
+    if not is_real_floating(y.dtype):
+        raise BadOutputError(f"returned dtype {y.dtype}, which is not of a floating type")
     if y.shape != x.shape:
         raise BadOutputError(f"returned shape {y.shape} for an input of shape {x.shape}")
     if nan_is_an_answer or not np.isnan(y).any():

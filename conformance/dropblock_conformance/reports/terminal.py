@@ -39,16 +39,6 @@ def show_plan(console: Console, run: Run) -> None:
     )
 
 
-def show_plan_rows(console: Console, run: Run) -> None:
-    """The sample size of every statistical check."""
-    table = Table(
-        "check", "at", "tests", "maps", title=f"Planned for {printable(run.subject.name)}", title_justify="left"
-    )
-    for row in run.plan:
-        table.add_row(row["check"], row["configuration"], str(row["tests"]), f"{row['maps']:,}")
-    console.print(table)
-
-
 def watch(console: Console, run: Run) -> Iterator[Result]:
     """The results as they come, with a progress bar on a terminal and a line each otherwise."""
     if not console.is_terminal:
@@ -69,7 +59,8 @@ def watch(console: Console, run: Run) -> Iterator[Result]:
 
 def show_report(console: Console, report: Report) -> None:
     """Every check that applies, with its outcome; then, in full, those that do not simply conform."""
-    table = Table(title=f"{printable(report.subject)}: {report.verdict}", title_justify="left", title_style="bold")
+    title = Text(f"{printable(report.subject)}: {report.verdict}", "bold")  # as text: a subject's name is no markup
+    table = Table(title=title, title_justify="left")
     for name in ("check", "outcome", "effect", "what it says"):
         table.add_column(name, no_wrap=name == "check")
     for result in report.results:
