@@ -9,7 +9,7 @@ from dropblock_conformance.inference import Event
 from dropblock_conformance.power import FAMILY_ALPHA, POWER, outcome_probabilities, plan
 from dropblock_conformance.subjects import load
 from dropblock_core import block_mask, expected_keep, gamma, sample_seeds
-from tests.calibrate import LEVELS, excess, p_values, smallest_ks, judged_reference
+from tests.calibrate import LEVELS, excess, judged_reference, p_values, smallest_ks
 
 # The seeds are fixed, so these outcomes are too; the level says how surprising one would have been beforehand.
 SEEDS = range(30)

@@ -1,0 +1,116 @@
+"""What these tests share: small profiles, contexts, subjects with one behaviour, and the laws that checks measure."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import pytest
+
+from dropblock_conformance import Claims, Subject, statistical
+from dropblock_conformance.check import Check, Context, Finding, Profile, all_checks
+from dropblock_conformance.inference import Verdict
+from dropblock_conformance.subjects import load
+from tests.mutants import Honest
+
+# A wide margin needs few maps: the engine is the same, and a whole run takes a second or two.
+TINY = Profile("tiny", margin=0.25, examples=6, drawn_laws=1, timeout=60)
+NUMPY = load("numpy").subject
+
+
+def context(subject: Subject = NUMPY, profile: Profile = TINY, check_id: str = "a.check", **changes: Any) -> Context:
+    return Context(subject, profile, **{"alpha": 1e-6, "seed": 0, "check_id": check_id, **changes})
+
+
+def honest(claims: Claims | None = None, name: str = "honest") -> Subject:
+    """The mutants' common ancestor, a right DropBlock that shares no code with the reference."""
+    plain = Honest()
+    return Subject(name, plain.call, plain.claims if claims is None else claims, plain.grad, plain.schedule)
+
+
+def raising(error: BaseException, name: str = "raising") -> Subject:
+    def call(x: Any, **_: Any) -> Any:
+        raise error
+
+    return Subject(name, call)
+
+
+def returning(answer: Callable[[Any], Any], name: str = "returning") -> Subject:
+    return Subject(name, lambda x, **_: answer(x))
+
+
+def finding(verdict: Verdict, effect: float = 0.0, summary: str = "seen") -> Finding:
+    return Finding(verdict, effect, summary)
+
+
+def check_of(run: Callable[[Context], Finding], id: str = "temporary.check", **options: Any) -> Check:
+    """A check that only a test knows."""
+    return Check(id, "A title", "R1 · line 1", "An explanation.", "an effect", run, **options)
+
+
+def check_that_finds(*findings: Finding | Exception, id: str = "temporary.check", **options: Any) -> Check:
+    """A check that finds `findings`, one an attempt."""
+
+    def run(context: Context) -> Finding:
+        found = findings[context.attempt]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return check_of(run, id, **options)
+
+
+def binomial(trials: int, p: float) -> list[float]:
+    """The binomial law from its definition, with nothing of SciPy."""
+    return [comb(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(trials + 1)]
+
+
+class FixedRng:
+    """In place of a generator: its only random number is known."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def random(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a registered statistical check measures."""
+
+    check: Check
+    configuration: statistical.Configuration
+    measures: tuple[statistical.Measure, ...]
+    calls: int
+    dtype: str | None
+
+    def __str__(self) -> str:
+        return self.check.id
+
+
+@contextmanager
+def _measuring_nothing() -> Iterator[list[tuple[Any, ...]]]:
+    seen: list[tuple[Any, ...]] = []
+
+    def record(
+        context: Context, configuration: Any, measures: Any, *, calls: int = 1, dtype: str | None = None
+    ) -> Finding:
+        seen.append((configuration, tuple(measures), calls, dtype))
+        return finding(Verdict.CONFORMS)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistical, "measure_law", record)
+        yield seen
+
+
+def registered_laws() -> list[Law]:
+    """The laws of all checks made by `statistical_check`: caught on their way into the engine."""
+    found = []
+    for check in all_checks().values():
+        if check.tests(TINY) and check.id != "law.drawn":  # whose settings are drawn anew for each seed
+            with _measuring_nothing() as seen:
+                check.run(context())
+            found += [Law(check, *what) for what in seen]
+    return found

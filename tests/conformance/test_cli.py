@@ -1,0 +1,217 @@
+"""The command line, as a user meets it: what it prints, what it writes, and what it exits with."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropblock_conformance.check import PROFILES, Check, all_checks
+from dropblock_conformance.cli import main
+from dropblock_conformance.subjects import BUILT_IN
+
+# Cheap checks; the mutant below deviates at the first.
+CHECKS = ["scale.claimed", "seed.same", "law.full_map"]
+OPTIONS = ["--profile", "quick", *(word for check in CHECKS for word in ("--check", check))]
+
+MODULE = """
+from dropblock_conformance import Deviation, Subject
+from tests.mutants import MUTANTS, Honest
+
+right = Honest().subject("right")
+wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong")
+reason = "an old habit: [bold]1 / keep_prob[/nothing]"
+known = wrong, [Deviation("scale.claimed", reason, effect=(0, 1)), Deviation("mask.blocks", "not asked", effect=(0, 1))]
+forgotten = right, [Deviation("seed.same", "since repaired", effect=(0, 1))]
+misspelt = right, [Deviation("seed.sane", "a typing error", effect=(0, 1))]
+nothing = {"call": "me"}
+
+def make():
+    return known
+"""
+
+
+Name = Callable[[str], str]
+
+
+def dropblock_conformance(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"}, catch_exceptions=False)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Name:
+    """How to name an attribute of MODULE as a SUBJECT."""
+    (tmp_path / "my_dropblock.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_dropblock", raising=False)
+    return lambda attribute: f"my_dropblock:{attribute}"
+
+
+# --- list and explain -----------------------------------------------------------------------------------------------
+
+
+def test_list_shows_every_subject_and_every_check() -> None:
+    result = dropblock_conformance("list")
+    assert result.exit_code == 0
+    for name in [*BUILT_IN, *all_checks()]:
+        assert name in result.output
+
+
+@pytest.mark.parametrize("check", all_checks().values(), ids=list(all_checks()))
+def test_explain_says_what_a_check_is_about(check: Check) -> None:
+    result = dropblock_conformance("explain", check.id)
+    assert result.exit_code == 0
+    said = " ".join(result.output.split())
+    for part in (f"{check.id}: {check.title}", f"Rule: {check.rule}", f"Effect: {check.effect_is}", check.explanation):
+        assert part in said
+    tests = check.tests(PROFILES["standard"])
+    assert (f"standard: {tests} tests, margin 1.00%" in said) == (tests > 0)
+
+
+def test_explain_of_an_unknown_check_hints_at_the_nearest() -> None:
+    result = dropblock_conformance("explain", "law.papper")
+    assert result.exit_code == 2
+    assert "no check is called 'law.papper': did you mean 'law.paper'?" in result.output
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("list", "-h"), ("explain", "-h")])
+def test_help_is_there(arguments: tuple[str, ...]) -> None:
+    assert "Usage:" in dropblock_conformance(*arguments).output
+
+
+# --- exit status ----------------------------------------------------------------------------------------------------
+
+
+def test_a_built_in_subject_that_conforms_exits_with_0() -> None:
+    result = dropblock_conformance("run", "numpy", *OPTIONS)
+    assert result.exit_code == 0
+    assert "numpy: profile quick, seed 0; 3 checks apply, 0 do not." in result.output
+    for check in CHECKS:
+        assert f"{check} " in result.output
+    assert "numpy: conforms" in result.output
+    assert "Who conforms" in result.output
+
+
+@pytest.mark.parametrize(
+    ("attribute", "status", "said"),
+    [
+        ("right", 0, "right: conforms"),
+        ("wrong", 1, "wrong: does not conform"),
+        ("known", 0, "wrong: deviates as declared"),
+        ("make", 0, "wrong: deviates as declared"),
+        ("forgotten", 1, "right: does not conform"),
+    ],
+)
+def test_subjects_by_module_and_attribute(module: Name, attribute: str, status: int, said: str) -> None:
+    result = dropblock_conformance("run", module(attribute), *OPTIONS)
+    assert result.exit_code == status
+    assert said in result.output
+
+
+def test_one_of_several_that_deviates_is_enough_for_1(module: Name) -> None:
+    result = dropblock_conformance("run", module("right"), module("wrong"), *OPTIONS)
+    assert result.exit_code == 1
+    assert "right: conforms" in result.output
+    # The command repeats the check as it was judged here: among two.
+    command = f"dropblock-conformance run {module('wrong')} --profile quick --seed 0 --among 2 --check scale.claimed"
+    assert command in result.output
+
+
+def test_where_nothing_applies_nothing_is_certified() -> None:
+    result = dropblock_conformance("run", "numpy", "--profile", "quick", "--check", "mask.shared")
+    assert "numpy: nothing applied" in result.output
+    assert result.exit_code == 1
+
+
+def test_the_command_that_repeats_a_check_repeats_it(module: Name) -> None:
+    first = dropblock_conformance("run", module("wrong"), *OPTIONS, "--seed", "5")
+    (line,) = (line.strip() for line in first.output.splitlines() if "repeat: " in line)
+    command = line.removeprefix("repeat: dropblock-conformance ").split()
+    again = dropblock_conformance(*command)
+    assert again.exit_code == 1
+    (summary,) = (line.strip() for line in first.output.splitlines() if "are wrong, by" in line and "again" not in line)
+    assert summary in again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["nunpy"], "no subject is called 'nunpy': did you mean 'numpy'?"),
+        (["numpy", "--check", "law.papper"], "did you mean 'law.paper'?"),
+        (["no_such_module:subject"], "cannot be imported"),
+        (["my_dropblock:absent"], "module 'my_dropblock' has no attribute 'absent'"),
+        (["my_dropblock:nothing"], "is a dict, not a Subject"),
+        (["my_dropblock:misspelt"], "no check is called 'seed.sane': did you mean 'seed.same'?"),
+        (["numpy", "--profile", "fast"], "'fast' is not one of"),
+        (["numpy", "--among", "0"], "0 is not in the range x>=1"),
+        (["numpy", "--seed", "x"], "'x' is not a valid integer"),
+        ([], "Missing argument 'SUBJECT...'"),
+    ],
+)
+def test_a_wrong_command_exits_with_2_and_a_hint_before_anything_runs(
+    module: Name, arguments: list[str], hint: str
+) -> None:
+    result = dropblock_conformance("run", *arguments)
+    assert result.exit_code == 2
+    assert hint in " ".join(result.output.split())
+    assert "profile standard" not in result.output
+
+
+def test_files_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["run", "numpy", *OPTIONS, "--json", str(tmp_path / "no" / "such" / "folder.json")]
+    )
+    assert result.exit_code == 2
+    assert "conforms" not in result.output
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_written_and_named(module: Name, tmp_path: Path) -> None:
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("html", "json", "junit")}
+    options = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
+    result = dropblock_conformance("run", "numpy", module("wrong"), *OPTIONS, *options)
+    for file in files.values():
+        assert f"wrote {file}" in result.output.replace("\n", "")
+    document = json.loads(files["json"].read_text())
+    assert [report["subject"] for report in document["reports"]] == ["numpy", "wrong"]
+    assert "<!doctype html>" in files["html"].read_text()
+    assert len(ElementTree.parse(files["junit"]).getroot().findall("testsuite/testcase")) == 2 * len(CHECKS)
+
+
+def test_every_sample_size_is_printed_before_the_run() -> None:
+    result = dropblock_conformance("run", "numpy", *OPTIONS)
+    planned, _, ran = result.output.partition("1/3")
+    (line,) = (line for line in planned.splitlines() if "law.full_map" in line)
+    assert "7x7, block 7, keep_prob 0.75" in line
+    assert "law.full_map" in ran
+
+
+def json_of(tmp_path: Path, *arguments: str) -> dict[str, object]:
+    file = tmp_path / "report.json"
+    dropblock_conformance(
+        "run", "numpy", "--profile", "quick", "--check", "law.full_map", "--json", str(file), *arguments
+    )
+    (report,) = json.loads(file.read_text())["reports"]
+    found: dict[str, object] = report
+    return found
+
+
+def test_among_shares_alpha_and_seed_keys_the_streams(tmp_path: Path) -> None:
+    plain, among, seeded = json_of(tmp_path), json_of(tmp_path, "--among", "3"), json_of(tmp_path, "--seed", "9")
+    assert among["alpha"] == pytest.approx(plain["alpha"] / 3)
+    assert seeded["alpha"] == plain["alpha"]
+    assert (plain["seed"], seeded["seed"]) == (0, 9)
+    evidence = [report["results"][0]["evidence"] for report in (plain, json_of(tmp_path), seeded)]
+    assert evidence[0] == evidence[1]
+    assert evidence[0] != evidence[2]
+
+
+def test_a_timeout_makes_a_check_hung() -> None:
+    result = dropblock_conformance("run", "numpy", "--profile", "quick", "--check", "law.anchors", "--timeout", "1e-6")
+    assert result.exit_code == 1
+    assert "TimeoutExceededError: no answer within 1e-06 s" in result.output

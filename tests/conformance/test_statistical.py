@@ -1,0 +1,213 @@
+"""The engine of the statistical checks: it samples what was planned, from one stream, and shows what it saw."""
+
+import json
+from math import prod
+
+import numpy as np
+import pytest
+
+from dropblock_conformance import Claims, Subject
+from dropblock_conformance.check import PROFILES
+from dropblock_conformance.checks_drawn import drawn_configurations, measures
+from dropblock_conformance.checks_law import PAPER, unit_kept, untouched_map
+from dropblock_conformance.inference import Verdict
+from dropblock_conformance.power import POWER, plan
+from dropblock_conformance.statistical import (
+    MAPS_PICTURED,
+    UNITS_PER_CALL,
+    Configuration,
+    Sampling,
+    _Picture,
+    draw,
+    measure_law,
+    number_of_tests,
+    sampling,
+)
+from dropblock_core import keep_map
+
+from .support import NUMPY, TINY, Law, context, honest, registered_laws
+
+ALPHA = 2e-8
+LAWS = registered_laws()
+SMALL = Configuration((5, 5), 3, 0.64)
+SHARED = Claims(per_channel=False)
+
+
+# --- how many -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard"])
+@pytest.mark.parametrize("claims", [Claims(), SHARED], ids=["per channel", "shared"])
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_every_event_gets_its_planned_trials(law: Law, claims: Claims, profile: str) -> None:
+    margin = PROFILES[profile].margin
+    batch = sampling(law.configuration, law.measures, claims, margin, ALPHA, law.calls)
+    # The promised power is the whole check's: its tests share what may go wrong.
+    power = 1 - (1 - POWER) / number_of_tests(law.measures)
+    for measure in law.measures:
+        for event in measure.events:
+            assert batch.maps * measure.trials_per_map >= plan(event, margin, ALPHA, power)
+
+
+@pytest.mark.parametrize("claims", [Claims(), SHARED], ids=["per channel", "shared"])
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_batches_pair_up_at_every_lag_and_fit_in_memory(law: Law, claims: Claims) -> None:
+    batch = sampling(law.configuration, law.measures, claims, 0.025, ALPHA, law.calls)
+    assert batch.calls == law.calls
+    for size in (batch.samples, batch.channels):
+        assert size == 2 ** int(np.log2(size))
+    assert batch.samples >= 8  # lags up to 4 take blocks of 8
+    assert batch.channels >= 8 or not claims.per_channel
+    assert batch.samples * batch.channels * prod(law.configuration.feat) <= UNITS_PER_CALL
+
+
+def test_a_shared_mask_is_sampled_through_one_channel() -> None:
+    # The unit of observation is then the sample: more channels would show the same mask again.
+    batch = sampling(SMALL, [untouched_map(SMALL)], SHARED, 0.025, ALPHA, 1)
+    assert batch.channels == 1
+    assert batch.maps == batch.calls * batch.samples * batch.batches
+
+
+def test_no_more_is_sampled_than_a_full_last_batch() -> None:
+    law = [untouched_map(SMALL)]
+    batch = sampling(SMALL, law, Claims(), 0.025, ALPHA, 1)
+    planned = plan(law[0].events[0], 0.025, ALPHA, POWER)
+    assert batch.maps - batch.samples * batch.channels < planned <= batch.maps
+
+
+# --- one batch ----------------------------------------------------------------------------------------------------
+
+
+def spy(seen: list[dict[str, object]]) -> Subject:
+    def call(x, **arguments):
+        seen.append({"shape": x.shape, "dtype": x.dtype.name, "ones": bool((x == 1).all()), **arguments})
+        return NUMPY.call(x, **arguments)
+
+    return Subject("spy", call, NUMPY.claims)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_batch_puts_ones_in_and_takes_zeros_for_dropped(dtype: str) -> None:
+    seen: list[dict[str, object]] = []
+    batch = Sampling(calls=3, samples=4, channels=8, batches=1)
+    dropped = draw(context(spy(seen)), SMALL, batch, dtype)
+    assert dropped.shape == (3, 4, 8, 5, 5)
+    first = seen[0].pop("seed")
+    assert isinstance(first, int)
+    assert seen[0] == {
+        "shape": (4, 8, 5, 5), "dtype": dtype, "ones": True, "block_size": 3, "keep_prob": 0.64, "training": True,
+    }  # fmt: skip
+    # Neighbouring seeds: the likeliest to be confused.
+    assert [call["seed"] for call in seen[1:]] == [first + 1, first + 2]
+    for number in range(3):
+        again = NUMPY.call(
+            np.ones((4, 8, 5, 5), "float32"), keep_prob=0.64, block_size=3, training=True, seed=first + number
+        )
+        assert np.array_equal(dropped[number], again == 0)
+
+
+def test_measuring_takes_the_planned_batches_and_counts_all_of_them() -> None:
+    seen: list[dict[str, object]] = []
+    law = [untouched_map(SMALL), unit_kept(SMALL, (2, 2))]
+    batch = sampling(SMALL, law, NUMPY.claims, TINY.margin, 1e-6, 2)
+    finding = measure_law(context(spy(seen)), SMALL, law, calls=2)
+    assert len(seen) == 2 * batch.batches
+    assert [test["trials"] for test in finding.data["tests"]] == [batch.maps] * 2
+    assert {test["margin"] for test in finding.data["tests"]} == {TINY.margin}
+    assert {test["alpha"] for test in finding.data["tests"]} == {1e-6}
+
+
+def test_a_finding_tells_its_worst_event_with_all_its_numbers() -> None:
+    # Outcomes at a fixed seed are deterministic, so they can be asserted.
+    finding = measure_law(context(honest()), SMALL, [untouched_map(SMALL), unit_kept(SMALL, (2, 2))])
+    assert finding.verdict == Verdict.CONFORMS
+    worst = max(finding.data["tests"], key=lambda test: abs(test["effect"]))
+    assert finding.effect == worst["effect"]
+    for part in (str(SMALL), worst["event"], f"{worst['successes']:,} of {worst['trials']:,}", "margin 25.00%"):
+        assert part in finding.summary
+    json.dumps(finding.data)  # evidence goes into reports as it is
+
+
+# --- configurations -----------------------------------------------------------------------------------------------
+
+
+def test_a_configuration_knows_its_law() -> None:
+    assert (PAPER.gamma, PAPER.anchors, PAPER.block) == (pytest.approx(0.00625), 64, (7, 7))
+    clipped = Configuration((4, 9), 7, 0.7)
+    assert (clipped.anchors, clipped.block) == (3, (4, 7))
+    assert str(clipped) == "4x9, block 7, keep_prob 0.7"
+
+
+@pytest.mark.parametrize("even_blocks", [True, False])
+def test_drawn_settings_follow_the_seed_and_the_claims(even_blocks: bool) -> None:
+    drawn = [drawn_configurations(seed, 4, even_blocks) for seed in range(30)]
+    assert drawn == [drawn_configurations(seed, 4, even_blocks) for seed in range(30)]
+    settings = [c for one in drawn for c in one]
+    assert len(set(settings)) > 30
+    for c in settings:
+        assert 2 <= c.block_size <= min(c.feat)
+        assert 0.1 <= c.keep_prob <= 0.95
+        assert even_blocks or c.block_size % 2
+        # An informative event: neither all nor none of the maps are untouched.
+        assert 0.05 < measures(c)[0].events[0].probability(0.0) < 0.95
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_each_seed_draws_settings_of_its_own(place: int) -> None:
+    # Hypothesis begins with the simplest example whatever the seed: it must not take the place of a drawn one.
+    drawn = {drawn_configurations(seed, PROFILES["quick"].drawn_laws, True)[place] for seed in range(20)}
+    assert len(drawn) > 5
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_a_law_applies_at_the_spatial_ranks_that_are_claimed(law: Law) -> None:
+    if law.check.id.startswith("independence."):
+        ranks = {1, 2, 3}  # asked of every subject, at a rank it claims
+    else:
+        ranks = {len(law.configuration.feat)}
+    for claimed in [(1,), (2,), (3,), (1, 3)]:
+        subject = Subject("ranked", NUMPY.call, Claims(spatial=claimed, dtypes=("float16", "bfloat16", "float32")))
+        reason = law.check.needs(subject)
+        if ranks & set(claimed):
+            assert reason is None or "spatial" not in reason
+        else:
+            assert reason == f"does not claim spatial rank {min(ranks)}"
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_shows_how_often_each_unit_was_dropped_beside_the_law() -> None:
+    picture = _Picture(SMALL)
+    rng = np.random.default_rng(0)
+    batches = [rng.random((1, 4, 2, 5, 5)) < 0.3 for _ in range(3)]
+    for batch in batches:
+        picture.add(batch)
+    data = picture.data()
+    assert data["drop_map"]["maps"] == 24
+    seen = np.concatenate(batches).reshape(-1, 5, 5)
+    assert np.array_equal(data["drop_map"]["observed"], seen.mean(axis=0))
+    assert np.array_equal(data["drop_map"]["exact"], 1 - keep_map(SMALL.gamma, 3, (5, 5)))
+    json.dumps(data)
+
+
+def test_a_picture_shows_a_few_masks_that_dropped_something() -> None:
+    picture = _Picture(SMALL)
+    dropped = np.zeros((1, 1, 20, 5, 5), bool)
+    dropped[0, 0, 3:, 1:4, 1:4] = True
+    picture.add(dropped)
+    picture.add(~dropped)
+    assert np.array_equal(picture.data()["masks"], [~dropped[0, 0, 3]] * 6)
+
+
+def test_a_picture_looks_at_so_many_maps_and_no_more() -> None:
+    picture = _Picture(Configuration((1,), 1, 0.5))
+    for value in (True, False):
+        picture.add(np.full((1, 1, MAPS_PICTURED - 5, 1), value))
+    assert picture.data()["drop_map"]["maps"] == MAPS_PICTURED
+    assert picture.data()["drop_map"]["observed"] == [(MAPS_PICTURED - 5) / MAPS_PICTURED]
+
+
+def test_a_picture_of_nothing_is_empty() -> None:
+    assert _Picture(SMALL).data()["drop_map"]["observed"] == np.zeros((5, 5)).tolist()
+    assert _Picture(SMALL).data()["masks"] == []
