@@ -1,7 +1,6 @@
 """What these tests share: small profiles, contexts, subjects with one behaviour, and the laws that checks measure."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -90,27 +89,21 @@ class Law:
         return self.check.id
 
 
-@contextmanager
-def _measuring_nothing() -> Iterator[list[tuple[Any, ...]]]:
-    seen: list[tuple[Any, ...]] = []
+def measured(check: Check, subject: Subject = NUMPY) -> list[Law]:
+    """What a check of `statistical_check` measures of a subject: caught on its way into the engine."""
+    seen = []
 
-    def record(
-        context: Context, configuration: Any, measures: Any, *, calls: int = 1, dtype: str | None = None
-    ) -> Finding:
-        seen.append((configuration, tuple(measures), calls, dtype))
+    def record(_: Context, configuration: Any, measures: Any, *, calls: int = 1, dtype: str | None = None) -> Finding:
+        seen.append(Law(check, configuration, tuple(measures), calls, dtype))
         return finding(Verdict.CONFORMS)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistical, "measure_law", record)
-        yield seen
+        check.run(context(subject))
+    return seen
 
 
 def registered_laws() -> list[Law]:
-    """The laws of all checks made by `statistical_check`: caught on their way into the engine."""
-    found = []
-    for check in all_checks().values():
-        if check.tests(TINY) and check.id != "law.drawn":  # whose settings are drawn anew for each seed
-            with _measuring_nothing() as seen:
-                check.run(context())
-            found += [Law(check, *what) for what in seen]
-    return found
+    """The laws of all checks, but of those whose settings are drawn anew for each seed."""
+    checks = [check for check in all_checks().values() if check.tests(TINY) and check.id != "law.drawn"]
+    return [law for check in checks for law in measured(check)]

@@ -132,15 +132,14 @@ def test_what_the_checks_themselves_measure_has_the_stated_probability(law: Law)
 # --- independence: pairs of maps ---------------------------------------------------------------------------------
 
 PAIRS = checks_independence.PAIRS[2]
-FREE = np.zeros(PAIRS.feat, bool)
-TOUCHED = ~block_mask(np.eye(4, dtype=bool)[0].reshape(1, 1, 2, 2), PAIRS.block_size, PAIRS.feat)[0, 0]
+FREE, TOUCHED = np.zeros((4, 4), bool), np.eye(4, dtype=bool)
 
 
 def one_trial(measure: Measure, shape: tuple[int, int, int]) -> Callable[..., tuple[int, int]]:
     """Counts in the smallest batch that holds A, B, A' and B', in this order in memory, by whether each is free."""
 
     def count(*free: bool) -> tuple[int, int]:
-        batch = np.stack([FREE if one else TOUCHED for one in free]).reshape(*shape, *PAIRS.feat)
+        batch = np.stack([FREE if one else TOUCHED for one in free]).reshape(*shape, 4, 4)
         ((successes, trials),) = measure.count(batch)
         return successes, trials
 
@@ -188,6 +187,15 @@ def test_the_effect_of_dependent_maps_is_yules_q(name: str) -> None:
     assert event.effect(float(share)) == pytest.approx(float(q))
 
 
+def test_pairs_are_as_often_free_at_every_rank() -> None:
+    # One plan serves them all, and one event.
+    assert {rank: len(c.feat) for rank, c in PAIRS.items()} == {1: 1, 2: 2, 3: 3}
+    assert {c.anchors for c in PAIRS.values()} == {4}
+    for c in PAIRS.values():
+        assert c.gamma == pytest.approx(PAIRS[2].gamma)
+        assert c.block_size % 2  # so that a subject without even blocks is asked too
+
+
 @pytest.mark.parametrize("axis", [SAMPLES, CHANNELS])
 @pytest.mark.parametrize("lag", LAGS)
 def test_a_lag_compares_maps_exactly_so_far_apart_and_uses_none_twice(axis: int, lag: int | None) -> None:
@@ -212,7 +220,7 @@ def test_trials_are_not_promised_more_often_than_they_come(law: Law) -> None:
     """`trials_per_map` is at most 1, and below the exact expectation where that is left to chance."""
     for measure in law.measures:
         if law.check.id.startswith("independence."):
-            p = (1 - PAIRS.gamma) ** PAIRS.anchors
+            p = (1 - law.configuration.gamma) ** law.configuration.anchors
             assert 0.95 < measure.trials_per_map / ((2 * p * (1 - p)) ** 2 / 4) < 1
         elif law.check.id != "law.anchors":
             assert measure.trials_per_map == 1.0

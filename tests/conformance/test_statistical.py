@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dropblock_conformance import Claims, Subject
-from dropblock_conformance.check import PROFILES
+from dropblock_conformance.check import PROFILES, Check
 from dropblock_conformance.checks_drawn import drawn_configurations, measures
 from dropblock_conformance.checks_law import PAPER, unit_kept, untouched_map
 from dropblock_conformance.inference import Verdict
@@ -23,9 +23,10 @@ from dropblock_conformance.statistical import (
     number_of_tests,
     sampling,
 )
+from dropblock_conformance.subject import DTYPES
 from dropblock_core import keep_map
 
-from .support import NUMPY, TINY, Law, context, honest, registered_laws
+from .support import NUMPY, TINY, Law, context, honest, measured, registered_laws
 
 ALPHA = 2e-8
 LAWS = registered_laws()
@@ -159,19 +160,17 @@ def test_each_seed_draws_settings_of_its_own(place: int) -> None:
     assert len(drawn) > 5
 
 
-@pytest.mark.parametrize("law", LAWS, ids=str)
-def test_a_law_applies_at_the_spatial_ranks_that_are_claimed(law: Law) -> None:
-    if law.check.id.startswith("independence."):
-        ranks = {1, 2, 3}  # asked of every subject, at a rank it claims
+@pytest.mark.parametrize("claimed", [(1,), (2,), (3,), (1, 3), (1, 2, 3)], ids=str)
+@pytest.mark.parametrize("check", [law.check for law in LAWS], ids=lambda check: check.id)
+def test_a_law_is_measured_at_a_spatial_rank_that_is_claimed(check: Check, claimed: tuple[int, ...]) -> None:
+    subject = Subject("ranked", NUMPY.call, Claims(spatial=claimed, dtypes=DTYPES))
+    rank = {"law.rank1": 1, "law.rank3": 3}.get(check.id, 2)
+    if check.id.startswith("independence.") or rank in claimed:
+        assert check.needs(subject) is None
+        assert len(measured(check, subject)[0].configuration.feat) in claimed
+        assert check.plan(subject, TINY, ALPHA, 0)[0]["configuration"] == str(measured(check, subject)[0].configuration)
     else:
-        ranks = {len(law.configuration.feat)}
-    for claimed in [(1,), (2,), (3,), (1, 3)]:
-        subject = Subject("ranked", NUMPY.call, Claims(spatial=claimed, dtypes=("float16", "bfloat16", "float32")))
-        reason = law.check.needs(subject)
-        if ranks & set(claimed):
-            assert reason is None or "spatial" not in reason
-        else:
-            assert reason == f"does not claim spatial rank {min(ranks)}"
+        assert check.needs(subject) == f"does not claim spatial rank {rank}"
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------

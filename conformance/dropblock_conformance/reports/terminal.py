@@ -37,6 +37,10 @@ def show_plan(console: Console, run: Run) -> None:
             f"{2 * run.profile.margin:.2%} deviates, with probability {POWER} a check.",
         )
     )
+    table = Table("check", "at", "tests", "maps")
+    for row in run.plan:
+        table.add_row(row["check"], row["configuration"], str(row["tests"]), f"{row['maps']:,}")
+    console.print(table)
 
 
 def watch(console: Console, run: Run) -> Iterator[Result]:
