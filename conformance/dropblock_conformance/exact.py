@@ -86,6 +86,7 @@ T = TypeVar("T")
 def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:
     """Whether `holds` returns for every case drawn; it raises :class:`Violation` where the rule is broken."""
     violations: list[tuple[T, Violation]] = []
+    errors: list[Exception] = []
     tried = 0
 
     @hypothesis_seed(context.digest)
@@ -109,6 +110,9 @@ def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], 
         except Violation as violation:
             violations.append((case, violation))
             raise
+        except Exception as error:
+            errors.append(error)
+            raise
         tried += 1
 
     try:
@@ -117,6 +121,8 @@ def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], 
         pass  # every case was rejected
     except (Violation, Flaky):
         # Flaky: the subject answered otherwise when asked again. What was seen was seen.
+        if not violations and errors:
+            raise errors[-1] from errors[-1].__cause__
         if not violations:
             raise
         case, violation = violations[-1]

@@ -25,3 +25,8 @@ def register_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(check_module, "_REGISTER", {check.id: check for check in checks})
 
     return swap
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/test_subjects.py::"))

@@ -112,6 +112,17 @@ def test_what_does_not_apply_is_what_is_not_claimed(claims: Claims, not_applicab
     assert {check.id for check in all_checks().values() if check.needs(subject)} == not_applicable
 
 
+def test_another_dtype_in_inference_is_seen() -> None:
+    right = Strict(Claims())
+
+    def call(x: np.ndarray, *, training: bool, **arguments: Any) -> Any:
+        return right.call(x, training=training, **arguments) if training else x.astype(np.float64)
+
+    (result,) = certify(Subject("wide", call), profile="tiny", checks=["mode.inference"]).results
+    assert result.outcome == Outcome.DEVIATES
+    assert result.summary.startswith("inference returns float64 for float32")
+
+
 def test_gradients_and_schedules_are_claimed_by_offering_them() -> None:
     bare = Subject("bare", Strict(Claims()).call)
     reasons = {check.id: check.needs(bare) for check in all_checks().values() if check.needs(bare)}
