@@ -25,7 +25,7 @@ install: .venv/.stamp  ## Make .venv, with everything pinned.
 	@touch $@
 
 test: lint types  ## Lint, check types, run the tests with coverage, then those of the oldest dependencies.
-	$(BIN)/pytest -n 2 --cov
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov  # a thread a worker: more only wait for one another
 	@$(MAKE) --no-print-directory test-oldest
 
 conformance: install  ## Certify the NumPy reference and a third-party layer; reports go to build/.
