@@ -220,7 +220,11 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
         hung = TimeoutExceededError(f"no answer within {seconds:g} s")
         if (frame := sys._current_frames().get(thread.ident)) is not None:
             hung.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+        # Under a tracer (a debugger, coverage) CPython 3.11 spins for ever if the interrupted thread is blocked in C.
+        if sys.gettrace() is None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
+            )
         raise hung
     match finished[0]:
         case Finding() as finding:

@@ -125,6 +125,10 @@ class BadOutputError(Exception):
 class NothingKeptError(Exception):
     """Every unit of a renormalisation scope came back NaN: 0/0 where nothing was kept (rule R10's own check)."""
 
+    def __init__(self, y: Array) -> None:
+        super().__init__("NaN where nothing was kept: 0/0 in line 8")
+        self.y = y
+
 
 def call(
     subject: Subject,
@@ -177,5 +181,5 @@ def checked(y: Any, x: Array, claims: Claims, *, nan_is_an_answer: bool = False)
         return y
     axes = tuple(range({"sample": 1, "map": 2}.get(claims.renorm, 0), y.ndim))
     if np.array_equal(np.isnan(y).all(axis=axes), np.isnan(y).any(axis=axes)):
-        raise NothingKeptError("NaN where nothing was kept: 0/0 in line 8")
+        raise NothingKeptError(y)
     raise BadOutputError(f"returned {int(np.isnan(y).sum())} NaN of {y.size} units for an input without NaN")

@@ -76,7 +76,7 @@ def test_a_setting_at_which_nothing_is_kept_is_another_checks_business() -> None
         nonlocal calls
         calls += 1
         if calls % 2:
-            raise NothingKeptError
+            raise NothingKeptError(np.full(1, np.nan))
 
     finding = for_all(context(), SETTINGS, holds)
     assert finding.verdict == Verdict.CONFORMS
@@ -85,7 +85,7 @@ def test_a_setting_at_which_nothing_is_kept_is_another_checks_business() -> None
 
 def test_where_no_setting_gave_an_answer_nothing_is_concluded() -> None:
     def holds(setting: Setting) -> None:
-        raise NothingKeptError
+        raise NothingKeptError(np.full(1, np.nan))
 
     finding = for_all(context(), SETTINGS, holds)
     assert finding.verdict == Verdict.INCONCLUSIVE

@@ -49,8 +49,11 @@ def test_a_subject_is_loaded_by_module_and_attribute(attribute: str, declared: i
         ("nunpy", r"no subject is called 'nunpy': did you mean 'numpy'\?"),
         ("zzz", r"no subject is called 'zzz': built in are numpy, miguelvr\b.*name it as module:attribute"),
         ("", "no subject is called ''"),
-        ("no_such_module:x", "subject 'no_such_module:x' cannot be imported: No module named 'no_such_module'"),
-        ("my_needy:x", "cannot be imported: No module named 'no_such_package'"),
+        (
+            "no_such_module:x",
+            "subject 'no_such_module:x' cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        ("my_needy:x", "cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"),
         ("my_subjects:absent", "module 'my_subjects' has no attribute 'absent'"),
         ("my_subjects:known", "is a list, not a Subject"),
         # The module's own fault must not be told as a missing attribute.

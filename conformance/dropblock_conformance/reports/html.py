@@ -14,7 +14,7 @@ from dropblock_conformance.result import Report
 
 
 def write_html(reports: Sequence[Report], path: Path) -> None:
-    path.write_text(render(reports))
+    path.write_text(render(reports), encoding="utf-8")
 
 
 def render(reports: Sequence[Report]) -> str:

@@ -23,7 +23,7 @@ def as_document(reports: Sequence[Report]) -> dict[str, Any]:
 
 
 def write_json(reports: Sequence[Report], path: Path) -> None:
-    path.write_text(json.dumps(as_document(reports), indent=1, allow_nan=False) + "\n")
+    path.write_text(json.dumps(as_document(reports), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_junit(reports: Sequence[Report], path: Path) -> None:

@@ -67,7 +67,7 @@ def intervals(tests: Sequence[dict[str, Any]]) -> str | None:
     colours = {"conforms": "#2e7d32", "deviates": "#c62828", "inconclusive": "#8e24aa"}
     for row, test in enumerate(reversed(tests)):
         colour = colours[test["verdict"]]
-        low, high = max(test["low"] or -9.0, -9.0), min(test["high"] or 9.0, 9.0)
+        low, high = (-9.0 if test["low"] is None else test["low"]), (9.0 if test["high"] is None else test["high"])
         axes.plot([low, high], [row, row], color=colour, linewidth=2.2)
         axes.plot([test["effect"]], [row], "o", color=colour, markersize=4)
     axes.set_yticks(range(len(tests)), [test["event"] for test in reversed(tests)], fontsize=7)

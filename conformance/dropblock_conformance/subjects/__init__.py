@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropblock_conformance.subject import Deviation, Subject
@@ -39,16 +39,21 @@ def load(name: str) -> Candidate:
         module, attribute = name.split(":", 1)
     else:
         near = difflib.get_close_matches(name, BUILT_IN, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(BUILT_IN)}"
-        raise ValueError(f"no subject is called {name!r}: {hint} Otherwise name it as module:attribute")
+        hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(BUILT_IN)}."
+        raise ValueError(f"no subject is called {name!r}: {hint} For one of your own, name it as module:attribute")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ValueError(f"subject {name!r} cannot be imported: {error}") from error
-    except AttributeError:
-        raise ValueError(f"subject {name!r}: module {module!r} has no attribute {attribute!r}") from None
-    if isinstance(found, Callable) and not isinstance(found, Subject):  # type: ignore[arg-type]
-        found = found()
+        home = importlib.import_module(module)
+    except Exception as error:  # a module may fail in any way when it is run
+        raise ValueError(f"subject {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    if not hasattr(home, attribute):
+        raise ValueError(f"subject {name!r}: module {module!r} has no attribute {attribute!r}")
+    found = getattr(home, attribute)
+    if callable(found):
+        try:
+            found = found()
+        except TypeError as error:
+            hint = "wrap a layer's function as Subject(name, call)"
+            raise ValueError(f"subject {name!r} cannot be called without arguments ({error}): {hint}") from error
     subject, expect = found if isinstance(found, tuple) else (found, ())
     if not isinstance(subject, Subject):
         raise ValueError(f"subject {name!r} is a {type(subject).__name__}, not a Subject (or a pair with Deviations)")
