@@ -110,9 +110,9 @@ def document(seeds: int, runs: int, kills: int, workers: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=400, help="seeds for p-values")
-    parser.add_argument("--runs", type=int, default=40, help="whole runs of the reference")
-    parser.add_argument("--kills", type=int, default=10, help="trials a mutant")
+    parser.add_argument("--seeds", type=int, default=300, help="seeds for p-values")
+    parser.add_argument("--runs", type=int, default=30, help="whole runs of the reference")
+    parser.add_argument("--kills", type=int, default=5, help="trials a mutant")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     generated = document(**vars(arguments))
