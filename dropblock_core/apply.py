@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
-from dropblock_core import validate, words
+from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
 
@@ -59,7 +58,8 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
     call = Call.checked(
-        x,
+        validate.array(x).shape,
+        x.dtype,
         keep_prob,
         block_size,
         per_channel=per_channel,
@@ -123,6 +123,6 @@ def _apply_words(x: Any, call: Call, seed: int) -> Any:
         scale = count / xp.where(ones > 0, ones, xp.ones_like(ones))
     y = xp.astype(xp.astype(x, wide) * scale, x.dtype)  # line 8
     dropped = words.unpack(space, dropped, segments.feat)
-    if array_api_compat.is_torch_namespace(xp):
+    if arrays.is_torch(xp):
         return y.masked_fill_(dropped, 0)  # keeps the memory format of y, where `where` takes the mask's
     return xp.where(dropped, xp.zeros_like(x), y)  # line 7

@@ -1,6 +1,6 @@
 """What a call of drop_block means, once its arguments are checked: the front door that every backend shares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ class Call:
     maps: int
     segments: Segments
     gamma: float
+    gamma_scale: float
     renorm: str
     seed: int | None
     sample_offset: int
@@ -28,7 +29,8 @@ class Call:
     @classmethod
     def checked(
         cls,
-        x: Any,
+        shape: Sequence[int],
+        dtype: Any,
         keep_prob: Any,
         block_size: Any,
         *,
@@ -43,7 +45,7 @@ class Call:
     ) -> Self:
         """Check the arguments in the order they are written; ValueError or TypeError as rule R14 says."""
         validate.no_foreign_keywords(foreign)
-        samples, channels, *feat = validate.activations(validate.array(x), x.shape, x.dtype)
+        samples, channels, *feat = validate.activations(shape, dtype)
         keep_prob = validate.probability("keep_prob", keep_prob)
         block = validate.block_sides(block_size, feat)
         renorm = validate.renorm(renorm)
@@ -54,6 +56,7 @@ class Call:
             maps=channels if per_channel else min(1, channels),
             segments=Segments.of(feat, block),
             gamma=gamma(keep_prob, block, tuple(feat), gamma_scale=gamma_scale, calibrated=calibrated),
+            gamma_scale=gamma_scale,
             renorm=renorm,
             seed=None if seed is None else validate.seed_word(seed),
             sample_offset=validate.counter_word("sample_offset", sample_offset, span=samples),

@@ -1,6 +1,7 @@
 """Eq. (1): from keep_prob to gamma, and the calibrated gamma that keeps what keep_prob says."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,9 +47,13 @@ def gamma(
     gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
     if calibrated:
         return _calibrated(keep_prob, block, feat)
-    # The products are exact integers, and the order of evaluation is part of the rule: every backend gets these bits.
-    ratio = math.prod(feat) / math.prod(b * (f - b + 1) for b, f in zip(block, feat, strict=True))
-    return min(1.0, gamma_scale * (1.0 - keep_prob) * ratio)
+    # The order of evaluation is part of the rule: every backend gets these bits.
+    return min(1.0, gamma_scale * (1.0 - keep_prob) * area_ratio(block, feat))
+
+
+def area_ratio(block: Sequence[int], feat: Sequence[int]) -> float:
+    """Eq. (1)'s ``feat_size^2 / (block_size^2 * (feat_size - block_size + 1)^2)``; the products are exact integers."""
+    return math.prod(feat) / math.prod(b * (f - b + 1) for b, f in zip(block, feat, strict=True))
 
 
 @lru_cache(maxsize=4096)  # a schedule asks for the same values in every layer

@@ -7,6 +7,7 @@ every backend. Seeds are rare, so instead of a number per anchor we draw the gap
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, Self
 
@@ -21,7 +22,9 @@ PHILOX_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 def wide_product(a: Any, m: int) -> tuple[Any, Any]:
     """High and low word of ``a * m``, in integers that hold 64 bits: Python's, or NumPy's uint64."""
     product = a * m
-    return product >> 32, product & MASK32
+    low = product & MASK32
+    product >>= 32  # in place, which spares an array a pass over memory
+    return product, low
 
 
 def philox(
@@ -42,7 +45,9 @@ def philox(
     step0, step1, mask = word(PHILOX_KEY_STEPS[0]), word(PHILOX_KEY_STEPS[1]), word(MASK32)
     for _ in range(PHILOX_ROUNDS):
         (high0, low0), (high1, low1) = product(a, PHILOX_MULTIPLIERS[0]), product(c, PHILOX_MULTIPLIERS[1])
-        a, b, c, d = high1 ^ b ^ k0, low1, high0 ^ d ^ k1, low0
+        a, b, c, d = high1 ^ b, low1, high0 ^ d, low0
+        a ^= k0
+        c ^= k1
         k0, k1 = (k0 + step0) & mask, (k1 + step1) & mask
     return a, b, c, d
 
@@ -68,29 +73,29 @@ class Segments:
         """For a map of `feat` and a block that fits it (`validate.block_sides` clips it)."""
         return cls(tuple(feat), tuple(block))
 
-    @property
+    @cached_property
     def valid(self) -> tuple[int, ...]:
         """Anchors along each axis: ``feat_size - block_size + 1``, the paper's valid seed region."""
         return tuple(f - b + 1 for f, b in zip(self.feat, self.block, strict=True))
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return prod(self.valid[:-1])
 
-    @property
+    @cached_property
     def width(self) -> int:
         return self.valid[-1]
 
-    @property
+    @cached_property
     def packed(self) -> int:
         return min(self.rows, 32 // self.width)
 
-    @property
+    @cached_property
     def length(self) -> int:
         """L, the number of positions in a segment."""
         return self.packed * self.width or 32
 
-    @property
+    @cached_property
     def per_map(self) -> int:
         """G, the number of segments a map."""
         return -(-self.rows // self.packed) if self.packed else self.rows * -(-self.width // 32)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-import array_api_compat
 import numpy as np
 import numpy.typing as npt
+
+from dropblock_core import arrays
 
 RENORMS = ("tensor", "sample", "map", "expected", "none")
 WORD = 2**32
@@ -21,10 +22,13 @@ DROP_KEYWORDS = ("p", "drop_prob", "dropout_prob", "drop_rate", "rate")
 
 def real(name: str, value: Any, rule: str) -> float:
     """`value` as a float; TypeError unless it is one real number (a 0-d array of numbers counts)."""
-    kind = str(getattr(value, "dtype", ""))
-    is_array_of_one = getattr(value, "ndim", None) == 0 and ("int" in kind or "float" in kind)
-    if isinstance(value, bool) or not (isinstance(value, Real) or is_array_of_one):
-        raise TypeError(f"{name}={value!r} is not a real number: {rule}")
+    if type(value) is float:  # inside a compiler it may be symbolic, without attributes to look for
+        return value
+    if type(value) is not int:  # so may this
+        kind = str(getattr(value, "dtype", ""))
+        is_array_of_one = getattr(value, "ndim", None) == 0 and ("int" in kind or "float" in kind)
+        if isinstance(value, bool) or not (isinstance(value, Real) or is_array_of_one):
+            raise TypeError(f"{name}={value!r} is not a real number: {rule}")
     try:
         return float(value)
     except OverflowError:  # an int too large for a float is larger than any bound
@@ -33,12 +37,16 @@ def real(name: str, value: Any, rule: str) -> float:
 
 def per_axis(value: Any, rank: int) -> tuple[Any, ...]:
     """One value an axis: a sequence as it is, anything else for each of `rank` axes."""
+    if isinstance(value, int):  # a symbolic one has no attributes either
+        return (value,) * rank
     is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
     return tuple(value) if is_sequence or getattr(value, "ndim", 0) > 0 else (value,) * rank
 
 
 def integer(name: str, value: Any, rule: str) -> int:
     """`value` as an int; TypeError unless it is a whole number by type (7.0 and True are not)."""
+    if type(value) is int:
+        return value
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -154,9 +162,9 @@ def is_real_floating(dtype: Any) -> bool:
     return "float" in str(dtype) and "complex" not in str(dtype)
 
 
-def activations(x: Any, shape: Sequence[int], dtype: Any) -> tuple[int, ...]:
+def activations(shape: Sequence[int], dtype: Any) -> tuple[int, ...]:
     """The shape of the activations, ``(samples, channels, *spatial)`` with one to three spatial axes, none empty."""
-    sizes = tuple(int(s) for s in shape)
+    sizes = tuple(shape)
     rule = "activations are [samples, channels, *spatial] with 1, 2 or 3 spatial axes"
     if not 3 <= len(sizes) <= 5:
         raise ValueError(f"x has shape {sizes}: {rule}; add an axis for a single sample, as in x[None]")
@@ -179,16 +187,16 @@ def seed_array(seeds: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     return array
 
 
-def no_foreign_keywords(keywords: Mapping[str, Any]) -> None:
+def no_foreign_keywords(keywords: Mapping[str, Any], caller: str = "drop_block") -> None:
     """Other libraries' keywords raise with the translation into ours."""
     for name, value in keywords.items():
         if name not in DROP_KEYWORDS:
-            raise TypeError(f"drop_block() got an unexpected keyword argument {name!r}")
+            raise TypeError(f"{caller}() got an unexpected keyword argument {name!r}")
         keep = "1 - " + name
         if isinstance(value, Real) and 0 <= float(value) <= 1:
             keep = f"{1 - float(value):.6g}"
         raise TypeError(
-            f"drop_block() takes no {name!r}: it takes the probability of keeping, as the paper does; "
+            f"{caller}() takes no {name!r}: it takes the probability of keeping, as the paper does; "
             f"pass keep_prob={keep} for {name}={value!r}"
         )
 
@@ -205,7 +213,7 @@ def generator(rng: Any) -> Any:
 
 def array(x: Any) -> Any:
     """`x`, if it is an array of a library that array-api-compat knows."""
-    if not array_api_compat.is_array_api_obj(x):
+    if not arrays.is_array(x):
         raise TypeError(
             f"x is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray(x)"
         )

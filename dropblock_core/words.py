@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import array_api_compat
-
+from dropblock_core import arrays
 from dropblock_core.stream import MASK32, Segments, philox, philox_key, threshold_word, thresholds
 
 
@@ -31,10 +30,10 @@ class Words:
     @classmethod
     def beside(cls, x: Any) -> Self:
         """Words in the library and on the device of the array `x`."""
-        xp = array_api_compat.array_namespace(x)
+        xp = arrays.compat.array_namespace(x)
         # PyTorch has uint32 arrays but few operations on them.
-        dtype = xp.int64 if array_api_compat.is_torch_namespace(xp) else xp.uint32
-        return cls(xp, dtype, array_api_compat.device(x))
+        dtype = xp.int64 if arrays.is_torch(xp) else xp.uint32
+        return cls(xp, dtype, arrays.compat.device(x))
 
     def word(self, value: Any) -> Any:
         """An int, or nested lists of them, as words."""
