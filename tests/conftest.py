@@ -1,6 +1,11 @@
 """One Hypothesis profile for all tests: the same examples on every run, and no clock to fail by."""
 
+import os
+
 from hypothesis import settings
+
+# Triton's kernels run on the CPU here. It asks once, when it is first imported, which PyTorch does unasked.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile("dropblock", derandomize=True, database=None, deadline=None, print_blob=True)
 settings.load_profile("dropblock")

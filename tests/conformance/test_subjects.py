@@ -47,7 +47,7 @@ def test_a_subject_is_loaded_by_module_and_attribute(attribute: str, declared: i
     ("name", "text"),
     [
         ("nunpy", r"no subject is called 'nunpy': did you mean 'numpy'\?"),
-        ("zzz", r"no subject is called 'zzz': built in are numpy, miguelvr\b.*name it as module:attribute"),
+        ("zzz", r"no subject is called 'zzz': built in are numpy, torch\b.*miguelvr\b.*name it as module:attribute"),
         ("", "no subject is called ''"),
         (
             "no_such_module:x",

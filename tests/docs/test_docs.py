@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SPEC = (ROOT / "docs" / "spec.md").read_text()
 STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
+PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -47,6 +48,63 @@ def test_certify_your_own_says_what_it_finds() -> None:
         assert any(line.startswith(f"{check} - ") for line in lines)
     assert "unit (6, 6)" in (paper := next(line for line in lines if line.startswith("law.paper")))
     assert "effect -67" in paper
+
+
+# PyTorch's own modules warn so when its compiler is first imported.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_pytorch_snippets_run_and_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from tests.third_party import import_torchvision
+
+    import_torchvision()
+    monkeypatch.chdir(tmp_path)
+    said = re.findall(r"^ *print\(.*\)  # (.+)$", PYTORCH, re.MULTILINE)
+    assert run_snippets(PYTORCH).splitlines() == said
+
+
+def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() -> None:
+    torch = pytest.importorskip("torch")
+    from tests.third_party import import_torchvision
+
+    theirs = import_torchvision().ops.DropBlock2d
+    from dropblock import DropBlock2D
+    from timm.layers import DropBlock2d
+
+    import dropblock_torch
+
+    rows = {
+        "ours, torchvision": [dropblock_torch.DropBlock2d(0.9, 7), theirs(0.1, 7)],
+        "timm": [DropBlock2d(0.1, 7)],
+        "dropblock": [DropBlock2D(0.1, 7)],
+    }
+    laws = {
+        "ours, torchvision": lambda feat: 1 - expected_keep(gamma(0.9, 7, feat), 7, feat),
+        "timm": lambda feat: seeds_on_whole_map(gamma(0.9, 7, feat), 7, feat),
+        "dropblock": lambda feat: seeds_on_whole_map(0.1 / 7**2, 7, feat),
+    }
+    said = re.findall(r"^\| ([a-z, ]+) \| ([\d.]+%) \| ([\d.]+%) \|$", PYTORCH, re.MULTILINE)
+    assert said == [(name, f"{law(7):.1%}", f"{law(14):.1%}") for name, law in laws.items()]
+    same = 1 - round(laws["timm"](14), 3)
+    assert f"`keep_prob={same:.3f}, calibrated=True`" in PYTORCH
+    assert f"Eq. (1), which keeps {expected_keep(gamma(0.9, 7, 14), 7, 14):.4f} at 14x14, block 7" in PYTORCH
+    torch.manual_seed(0)
+    for name, layers in rows.items():
+        for feat in (7, 14):
+            for layer in layers:
+                dropped = (layer(torch.ones(50_000, 1, feat, feat)) == 0).double().mean().item()
+                # Hoeffding's bound over the maps, which are independent: 2 exp(-2 * 50000 * 0.0125^2) = 3e-7.
+                assert dropped == pytest.approx(laws[name](feat), abs=0.0125), (name, feat)
+
+
+def test_torchvision_s_count_in_float16_ends_where_the_page_says() -> None:
+    torch = pytest.importorskip("torch")
+    from tests.third_party import import_torchvision
+
+    [bound] = re.findall(r"all zeros from ([\d,]+) kept units on", PYTORCH)
+    kept = int(bound.replace(",", ""))
+    layer = import_torchvision().ops.DropBlock2d(p=1e-9, block_size=1)
+    assert layer(torch.ones(1, 1, 1, kept - 1, dtype=torch.float16)).all()
+    assert not layer(torch.ones(1, 1, 1, kept, dtype=torch.float16)).any()
 
 
 def seeds_on_whole_map(g: float, block: int, feat: int) -> float:

@@ -1,0 +1,31 @@
+"""What several processes share: who am I, and a count over all of them."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from dropblock_torch.plan import factor
+
+
+def rank() -> int:
+    """This process's number in the default group; 0 where there is none."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def shared_factor(dropped: Tensor, count: int, group: Any, dtype: torch.dtype) -> Tensor:
+    """Line 8's factor over the masks of a whole process group, whose shards may differ in size."""
+    from torch.distributed._functional_collectives import all_reduce
+
+    both = all_reduce(torch.cat([dropped, torch.full_like(dropped, count)]), "sum", group)
+    return factor(both[:1], both[1:], dtype)
+
+
+def checked(group: Any, renorm: str) -> None:
+    """Raise where a group to count over is given and line 8 does not count over the tensor."""
+    if group is not None and renorm != "tensor":
+        raise ValueError(
+            f"process_group={group!r} with renorm={renorm!r}: a group shares the count of the whole tensor; "
+            'use renorm="tensor", or leave process_group out'
+        )

@@ -1,0 +1,148 @@
+"""DropBlock as modules, in the manner of ``torch.nn.Dropout2d``."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dropblock_core import validate
+from dropblock_torch.functional import drop_block
+
+
+@torch.fx.wrap
+def _drop_block_of(
+    x: Tensor, rank: int, keep_prob: Tensor, block_size: int | tuple[int, ...], **options: Any
+) -> Tensor:
+    """:func:`drop_block` of `rank` spatial axes, for a batch or for one sample without its axis.
+
+    A function of its own, which ``torch.fx`` records as it is: it cannot trace decisions on a tensor's shape.
+    """
+    if x.ndim not in (rank + 1, rank + 2):
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}: DropBlock{rank}d takes [samples, channels, *spatial] or "
+            f"[channels, *spatial] with {rank} spatial axes"
+        )
+    if x.ndim == rank + 2:
+        return drop_block(x, keep_prob, block_size, **options)
+    batch = x.unsqueeze(0)
+    y = drop_block(batch, keep_prob, block_size, **options)
+    # Where nothing was dropped, or dropped in place, the answer is `x` itself.
+    return x if y is batch else y.squeeze(0)
+
+
+class _DropBlock(nn.Module):
+    """DropBlock (Ghiasi, Lin, Le 2018) over {rank} spatial axes; the identity in evaluation.
+
+    Args:
+        keep_prob: probability of keeping a unit, in [0, 1]. A plain attribute: set it at any time, by hand or by a
+            :class:`KeepProbScheduler`; under ``torch.compile`` too, nothing is compiled again.
+        block_size: side of the dropped block, or one per spatial axis; clipped to the map.
+        per_channel, renorm, gamma_scale, calibrated, seed, stream, generator, process_group, inplace: as in
+            :func:`drop_block`. With `seed` every call draws the same mask; to reproduce a run, seed PyTorch instead.
+
+    Shape:
+        ``[samples, channels, *spatial]`` or, without the batch, ``[channels, *spatial]``; the output is the same.
+
+    Raises:
+        ValueError, TypeError: an argument breaks rule R14, now or when it is set; the message names it.
+    """
+
+    rank: int
+    _keep_prob: Tensor
+
+    def __init__(
+        self,
+        keep_prob: float = 0.9,
+        block_size: int | tuple[int, ...] = 7,
+        *,
+        per_channel: bool = True,
+        renorm: str = "tensor",
+        gamma_scale: float = 1.0,
+        calibrated: bool = False,
+        seed: int | None = None,
+        stream: int = 0,
+        generator: torch.Generator | None = None,
+        process_group: Any = None,
+        inplace: bool = False,
+        **foreign: Any,
+    ) -> None:
+        super().__init__()
+        validate.no_foreign_keywords(foreign, type(self).__name__)
+        self.keep_prob = keep_prob
+        validate.block_sides(block_size, [2**31] * self.rank)
+        self.block_size = block_size
+        self.per_channel = per_channel
+        self.renorm = validate.renorm(renorm)
+        self.gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
+        self.calibrated = calibrated
+        self.seed = None if seed is None else validate.seed_word(seed)
+        self.stream = validate.counter_word("stream", stream)
+        self.generator = generator
+        self.process_group = process_group
+        self.inplace = inplace
+
+    @property
+    def keep_prob(self) -> float:
+        return self._keep_prob.item()
+
+    @keep_prob.setter
+    def keep_prob(self, value: float) -> None:
+        # A tensor, since compilers take a new value of it as an operand. It is no buffer: a schedule owns it, so
+        # neither checkpoints nor replicas carry it, and it stays on the host whatever the module moves to.
+        number = validate.probability("keep_prob", value)
+        if "_keep_prob" in self.__dict__:
+            self._keep_prob.fill_(number)  # the same tensor, which a traced graph may hold
+            return
+        with torch.inference_mode(False):  # a tensor made in inference mode could never change
+            # One element and not 0-d, which a compiler would try to take for a number, and then start again.
+            self._keep_prob = torch.tensor([number], dtype=torch.float64, device="cpu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` with blocks dropped, in training; `x` itself in evaluation."""
+        return _drop_block_of(
+            x,
+            self.rank,
+            self._keep_prob,
+            self.block_size,
+            training=self.training,
+            per_channel=self.per_channel,
+            renorm=self.renorm,
+            gamma_scale=self.gamma_scale,
+            calibrated=self.calibrated,
+            seed=self.seed,
+            stream=self.stream,
+            generator=self.generator,
+            process_group=self.process_group,
+            inplace=self.inplace,
+        )
+
+    def extra_repr(self) -> str:
+        defaults = {
+            "per_channel": True, "renorm": "tensor", "gamma_scale": 1.0, "calibrated": False, "seed": None,
+            "stream": 0, "generator": None, "process_group": None, "inplace": False,
+        }  # fmt: skip
+        changed = [
+            f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value
+        ]
+        return ", ".join([f"keep_prob={self.keep_prob:g}", f"block_size={self.block_size}", *changed])
+
+    def __prepare_scriptable__(self) -> Any:
+        """What ``torch.jit.script`` asks a module for."""
+        raise TypeError(
+            f"torch.jit does not support {type(self).__name__}: use torch.compile, or torch.export in evaluation"
+        )
+
+
+class DropBlock1d(_DropBlock):
+    __doc__ = (_DropBlock.__doc__ or "").format(rank=1)
+    rank = 1
+
+
+class DropBlock2d(_DropBlock):
+    __doc__ = (_DropBlock.__doc__ or "").format(rank=2)
+    rank = 2
+
+
+class DropBlock3d(_DropBlock):
+    __doc__ = (_DropBlock.__doc__ or "").format(rank=3)
+    rank = 3

@@ -1,0 +1,83 @@
+"""What is known of a mask before any value is: sizes and layout. The compiler's fake tensors need no more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from dropblock_core.call import Call
+from dropblock_core.stream import Segments
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` is the number of line 8's counts.
+
+    `channels_last` is how the activations lie in memory: a kernel that goes through memory in order keeps its bits so.
+    """
+
+    samples: int
+    channels: int
+    maps: int
+    segments: Segments
+    scopes: int
+    channels_last: bool
+
+    @classmethod
+    def of(
+        cls, shape: Sequence[int], block_size: Sequence[int], per_channel: bool, renorm: str, channels_last: bool
+    ) -> Self:
+        samples, channels, *feat = shape
+        block = [min(b, f) for b, f in zip(block_size, feat, strict=True)]
+        maps = channels if per_channel else 1
+        scopes = {"sample": samples, "map": samples * maps}.get(renorm, 1)
+        # Bits are counted map by map only where a map's bits lie together.
+        return cls(samples, channels, maps, Segments.of(feat, block), scopes, channels_last and renorm != "map")
+
+    @property
+    def units(self) -> int:
+        """Units of one map."""
+        return prod(self.segments.feat)
+
+    def counts(self, renorm: str) -> int:
+        """How many counts line 8 takes: none where its factor is known beforehand."""
+        return 0 if renorm in ("expected", "none") else self.scopes
+
+    def spread(self, scale: Tensor) -> Tensor:
+        """One factor a scope, as an array that broadcasts against the activations."""
+        if self.scopes == 1:
+            return scale.reshape(())
+        maps = self.scopes // self.samples
+        return scale.reshape(self.samples, maps, *[1] * len(self.segments.feat))
+
+
+class Mask(NamedTuple):
+    """A drawn mask: its state (what its bits mean is its engine's affair), line 8's factors, and dropped units."""
+
+    state: Tensor  # uint8
+    scale: Tensor  # one factor a scope, in float32 (float64 for float64 activations)
+    dropped: Tensor  # int64, one count a scope; empty where line 8 needs no count
+
+    @classmethod
+    def fixed(cls, state: Tensor, call: Call, dtype: torch.dtype) -> Self:
+        scale = torch.full((1,), call.fixed_scale or 0.0, dtype=dtype, device=state.device)
+        return cls(state, scale, torch.empty(0, dtype=torch.int64, device=state.device))
+
+    @classmethod
+    def counted(cls, state: Tensor, dropped: Tensor, call: Call, dtype: torch.dtype) -> Self:
+        return cls(state, factor(dropped, call.count, dtype), dropped)
+
+
+def factor(dropped: Tensor, count: int | Tensor, dtype: torch.dtype) -> Tensor:
+    """Line 8: ``count(M) / count_ones(M)``, rounded once; 0 where nothing is kept (rule R10)."""
+    ones = (count - dropped).double()
+    total = torch.zeros_like(ones) + count  # a number over a tensor would be a product with its reciprocal
+    return torch.where(ones > 0, total / ones, 0.0).to(dtype)
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of `x` lie next to each other, as ``torch.channels_last`` and its 3-d sister have it."""
+    return x.ndim > 3 and x.stride(1) == 1 and x.stride(-1) != 1

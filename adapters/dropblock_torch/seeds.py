@@ -1,0 +1,62 @@
+"""Where the 64 bits of a mask come from: a number, a tensor on the device, or PyTorch's own generators."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dropblock_core import validate
+from dropblock_core.stream import MASK32, philox_key
+from dropblock_torch import distributed
+
+
+def checked(seed: Any, generator: Any, device: torch.device) -> None:
+    """Raise unless at most one of `seed` and `generator` is given, and it is what it should be."""
+    if isinstance(seed, Tensor):
+        if seed.ndim or seed.dtype not in (torch.int64, torch.uint64):
+            raise TypeError(
+                f"seed is a tensor of shape {tuple(seed.shape)} and dtype {seed.dtype}: as a tensor, a seed is 0-d and "
+                "its 64 bits are int64 or uint64; use an int where it need not live on the device"
+            )
+    elif seed is not None:
+        validate.seed_word(seed)
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator={generator!r} is a {type(generator).__name__}: pass a torch.Generator, "
+            "or seed= for a fixed mask"
+        )
+    if seed is not None:
+        raise ValueError(
+            f"seed={seed!r} and generator={generator!r} were both given: the mask comes from one of them, "
+            "drop the other"
+        )
+    if generator.device.type != device.type:
+        raise ValueError(
+            f"generator is on {generator.device} and x on {device}: the bits are drawn where they are used; "
+            f"make it with torch.Generator(device={device.type!r})"
+        )
+
+
+def key_of(seed: int | Tensor, device: torch.device) -> Tensor:
+    """The two words of Philox's key, int64 on `device`, without waiting for it."""
+    if isinstance(seed, Tensor):
+        bits = seed.view(torch.int64).to(device)
+        return torch.stack([bits & MASK32, (bits >> 32) & MASK32])
+    low, high = philox_key(seed)
+    key = torch.full((2,), low, dtype=torch.int64, device=device)  # a copy from the host would stop a graph's capture
+    key[1:].fill_(high)
+    return key
+
+
+def draw_key(generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """64 bits from `generator`, or from the default one of the device, as key.
+
+    Ranks that run ``torch.manual_seed`` with the same number would draw the same masks for different samples, so the
+    bits of the default generator are mixed with the rank. A generator of the user's own is taken at its word.
+    """
+    key = torch.randint(0, 2**32, (2,), dtype=torch.int64, device=device, generator=generator)
+    if generator is None and (rank := distributed.rank()):
+        key[1:].bitwise_xor_(rank)
+    return key

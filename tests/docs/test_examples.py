@@ -1,0 +1,197 @@
+"""The runnable examples run: a stopped run goes on bit for bit, and what is wrong is said in a sentence."""
+
+import gzip
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+from click.testing import CliRunner  # noqa: E402  # after the skips
+
+PATH = Path(__file__).parents[2] / "docs" / "examples" / "pytorch_fashion_mnist.py"
+FEW = ["--data", "digits", "--limit", "130", "--batch-size", "32", "--epochs", "2"]  # four steps an epoch, and a rest
+
+
+def train(*options: str) -> list[str]:
+    """Run the example as a user does, and return the lines it prints."""
+    command = [sys.executable, str(PATH), *FEW, *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def example() -> Any:
+    spec = importlib.util.spec_from_file_location("example", PATH)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A run that left after its first epoch: its checkpoint, and what it printed."""
+    path = tmp_path_factory.mktemp("stopped") / "run.pt"
+    return path, train("--checkpoint", str(path), "--stop-after", "1")
+
+
+def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(
+    example: Any, stopped: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    checkpoint, first = stopped
+    resumed, whole = tmp_path / "resumed.pt", tmp_path / "whole.pt"
+    resumed.write_bytes(checkpoint.read_bytes())
+    rest = train("--checkpoint", str(resumed), "--resume")
+    lines = train("--checkpoint", str(whole))
+    assert first + rest == lines
+    assert resumed.read_bytes() == whole.read_bytes() != checkpoint.read_bytes()
+    assert [line.split("keep_prob ")[1] for line in lines] == ["0.9500", "0.9000"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed.pt", "whole.pt"]
+
+    state = torch.load(whole)
+    assert (state["epoch"], state["keep_prob"]) == (2, {"last_step": 8, "keep_prob": 0.9})
+
+    result = CliRunner().invoke(example.main, [*FEW, "--checkpoint", str(whole), "--resume"])
+    assert result.output == f"all epochs are done: {whole} holds the trained network\n"
+
+
+def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(example: Any) -> None:
+    model, seen = example.ResNet(), []
+    for layer in example.add_dropblock(model):
+        layer.register_forward_pre_hook(lambda layer, inputs: seen.append((inputs[0].shape[-1], layer.gamma_scale)))
+    model(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    assert seen == [(14, 0.25)] * 6 + [(7, 1.0)] * 6
+
+
+def test_help_shows_every_option_with_its_default(example: Any) -> None:
+    result = CliRunner().invoke(example.main, ["--help"], terminal_width=200)
+    assert result.exit_code == 0
+    for parameter in example.main.params:
+        assert parameter.opts[0] in result.output
+    assert "[default: 0.9; 0<=x<=1]" in result.output
+
+
+def test_commands_in_the_documents_have_options_that_exist(example: Any) -> None:
+    options = {option for parameter in example.main.params for option in parameter.opts}
+    texts = [PATH.read_text(), (PATH.parents[1] / "pytorch.md").read_text()]
+    commands = [line for text in texts for line in text.splitlines() if f"python docs/examples/{PATH.name}" in line]
+    assert len(commands) >= 4
+    for command in commands:
+        assert {word for word in command.split() if word.startswith("--")} <= options, command
+
+
+def refusal(example: Any, *options: str) -> str:
+    """The message, on one line, of a call that must fail by saying what is wrong."""
+    result = CliRunner().invoke(example.main, options)
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code in (1, 2)
+    return " ".join(result.output.split())
+
+
+def test_a_data_set_that_is_not_there(example: Any, tmp_path: Path) -> None:
+    message = refusal(example, "--data", str(tmp_path))
+    assert f"No such file or directory: '{tmp_path}/train-images-idx3-ubyte.gz'" in message
+    assert "`apt install dataset-fashion-mnist`, or pass --data digits" in message
+
+
+def test_a_file_of_the_data_set_that_is_cut_off(example: Any, tmp_path: Path) -> None:
+    for part in ("train", "t10k"):
+        for name, size in ((f"{part}-images-idx3-ubyte.gz", 16 + 784 * 2 - 1), (f"{part}-labels-idx1-ubyte.gz", 10)):
+            (tmp_path / name).write_bytes(gzip.compress(bytes(size)))
+    assert f"--data {tmp_path} cannot be read" in refusal(example, "--data", str(tmp_path))
+
+
+def test_mnist_s_format_is_read(example: Any, tmp_path: Path) -> None:
+    images, classes = torch.randint(256, (3, 1, 28, 28)).byte(), torch.tensor([7, 0, 9])
+    header = b"header of sixteen"[:16]
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.numpy().tobytes()))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header[:8] + classes.byte().numpy().tobytes()))
+    read = example.read(tmp_path, "t10k")
+    assert torch.equal(read[0], images)
+    assert torch.equal(read[1], classes)
+
+
+@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="Fashion-MNIST is not installed")
+def test_fashion_mnist_is_read(example: Any) -> None:
+    for part, number in (("train", 60_000), ("t10k", 10_000)):
+        images, classes = example.read(Path(example.DATA), part)
+        assert images.shape == (number, 1, 28, 28)
+        assert classes.bincount().tolist() == [number // 10] * 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resume"], "--resume and --stop-after need a --checkpoint"),
+        (["--stop-after", "1"], "--resume and --stop-after need a --checkpoint"),
+        (["--checkpoint", "no/run.pt"], "--checkpoint no/run.pt: there is no folder no"),
+        (["--checkpoint", "no.pt", "--resume"], "--checkpoint no.pt is not there: --resume has nothing to go on from"),
+        (["--batch-size", "131"], "130 images are less than one batch: pass a smaller --batch-size"),
+        (["--device", "tpu"], "PyTorch has no device 'tpu' here"),
+        (["--keep-prob", "1.1"], "1.1 is not in the range 0<=x<=1"),
+    ],
+)
+def test_a_wrong_command_is_refused_with_a_remedy(example: Any, options: list[str], message: str) -> None:
+    assert message in refusal(example, *FEW, *options)
+
+
+def test_a_checkpoint_is_not_overwritten_by_a_new_run(example: Any, stopped: tuple[Path, list[str]]) -> None:
+    path, _ = stopped
+    before = path.read_bytes()
+    message = refusal(example, *FEW, "--checkpoint", str(path))
+    assert f"--checkpoint {path} is there already: go on from it with --resume, or remove it" in message
+    assert path.read_bytes() == before
+
+
+def test_other_settings_than_the_checkpoint_s_are_refused(example: Any, stopped: tuple[Path, list[str]]) -> None:
+    path, _ = stopped
+    message = refusal(example, *FEW, "--keep-prob", "0.8", "--block-size", "5", "--checkpoint", str(path), "--resume")
+    assert f"{path} was made with --keep-prob 0.9 and --block-size 7" in message
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, whole: path.write_text("no checkpoint\n"),
+        lambda path, whole: path.write_bytes(b""),
+        lambda path, whole: path.write_bytes(whole[: len(whole) // 2]),
+        lambda path, whole: torch.save({"model": {}}, path),
+        lambda path, whole: torch.save([1, 2], path),
+        lambda path, whole: torch.save(torch.nn.ReLU(), path),
+    ],
+    ids=["text", "empty", "half", "another dict", "a list", "a module"],
+)
+def test_what_is_no_checkpoint_is_refused(
+    example: Any, stopped: tuple[Path, list[str]], tmp_path: Path, write: Callable[[Path, bytes], Any]
+) -> None:
+    path = tmp_path / "run.pt"
+    write(path, stopped[0].read_bytes())
+    message = refusal(example, *FEW, "--checkpoint", str(path), "--resume")
+    assert f"{path} cannot be used as a checkpoint of this example" in message
+
+
+def test_a_run_killed_while_it_saves_leaves_the_last_checkpoint(
+    example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.pt"
+    example.save(path, 1, {}, {}, torch.device("cpu"))
+    before = path.read_bytes()
+
+    def interrupted(state: Any, file: Any) -> None:
+        file.write(before[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        example.save(path, 2, {}, {}, torch.device("cpu"))
+    assert path.read_bytes() == before

@@ -1,0 +1,175 @@
+"""Several processes (rules R8, R13): masks of their own, shards of one batch, and a count they share."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dropblock_core import LinearSchedule
+from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block
+
+WORLD, BATCH = 2, 3
+X = torch.randn(WORLD * BATCH, 4, 9, 9, generator=torch.Generator().manual_seed(0))
+
+
+def shard(rank: int) -> Tensor:
+    return X[rank * BATCH : (rank + 1) * BATCH]
+
+
+def _process(rank: int, task: Callable[[int], Any], folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    try:
+        torch.manual_seed(0)  # as a training script does, alike on every rank
+        torch.save(task(rank), f"{folder}/{rank}")
+    finally:
+        dist.destroy_process_group()
+
+
+def on_every_rank(task: Callable[[int], Any]) -> list[Any]:
+    """What `task(rank)` returns in each of WORLD processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.start_processes(_process, (task, folder), nprocs=WORLD, start_method="fork")
+        return [torch.load(Path(folder) / str(rank)) for rank in range(WORLD)]
+
+
+def unseeded(rank: int) -> Tensor:
+    return drop_block(torch.ones(BATCH, 4, 9, 9), 0.7, 3)
+
+
+def own_generator(rank: int) -> Tensor:
+    return drop_block(torch.ones(BATCH, 4, 9, 9), 0.7, 3, generator=torch.Generator().manual_seed(5))
+
+
+def sharded(rank: int) -> Tensor:
+    return drop_block(shard(rank), 0.7, 3, seed=7, sample_offset=rank * BATCH, renorm="none")
+
+
+def counted_together(rank: int) -> tuple[Tensor, Tensor]:
+    x = shard(rank).clone().requires_grad_()
+    y = drop_block(x, 0.7, 3, seed=7, sample_offset=rank * BATCH, process_group=dist.group.WORLD)
+    (dx,) = torch.autograd.grad(y.sum(), x)
+    return y.detach(), dx
+
+
+def counted_alone(rank: int) -> Tensor:
+    return drop_block(shard(rank), 0.7, 3, seed=7, sample_offset=rank * BATCH)
+
+
+def uneven(rank: int) -> Tensor:
+    start, end = [(0, 1), (1, len(X))][rank]
+    return drop_block(X[start:end], 0.7, 3, seed=7, sample_offset=start, process_group=dist.group.WORLD)
+
+
+def compiled_together(rank: int) -> Tensor:
+    def program(x: Tensor) -> Tensor:
+        return drop_block(x, 0.7, 3, seed=7, sample_offset=rank * BATCH, process_group=dist.group.WORLD)
+
+    return torch.compile(program, backend="aot_eager", fullgraph=True)(shard(rank))
+
+
+def trained(rank: int) -> tuple[float, list[Tensor], list[str]]:
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), DropBlock2d(block_size=3), nn.ReLU())
+    model = DistributedDataParallel(net)
+    scheduler = KeepProbScheduler(model, LinearSchedule(0.6, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    outputs = []
+    for _ in range(3):
+        y = model(shard(rank))
+        optimizer.zero_grad()
+        y.square().mean().backward()
+        optimizer.step()
+        scheduler.step()
+        outputs.append(y.detach() == 0)
+    return net[1].keep_prob, [p.detach() for p in net.parameters()], list(model.state_dict())
+
+
+def sharded_parameters(rank: int) -> tuple[Tensor, Tensor]:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), DropBlock2d(0.7, 3, seed=1))
+    reference = net(shard(rank)).detach()
+    fully_shard(net, mesh=init_device_mesh("cpu", (WORLD,)))
+    y = net(shard(rank))
+    y.square().mean().backward()
+    return reference, y.detach()
+
+
+def dtensor(rank: int) -> str:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    batch = distribute_tensor(X, init_device_mesh("cpu", (WORLD,)), [Shard(0)])
+    with pytest.raises(TypeError) as error:
+        drop_block(batch, 0.7, 3)
+    return str(error.value)
+
+
+def test_r13_ranks_that_are_seeded_alike_draw_masks_of_their_own() -> None:
+    first, second = on_every_rank(unseeded)
+    assert not torch.equal(first, second)
+    torch.manual_seed(0)
+    assert torch.equal(unseeded(0), first)  # rank 0 draws what a single process does
+
+
+def test_r13_a_generator_of_the_users_own_is_taken_at_its_word() -> None:
+    first, second = on_every_rank(own_generator)
+    assert torch.equal(first, second)
+
+
+def test_r13_sample_offset_gives_the_masks_of_the_single_process() -> None:
+    assert torch.equal(torch.cat(on_every_rank(sharded)), drop_block(X, 0.7, 3, seed=7, renorm="none"))
+
+
+def test_r08_a_process_group_counts_line_8_over_all_ranks() -> None:
+    x = X.clone().requires_grad_()
+    y = drop_block(x, 0.7, 3, seed=7)
+    (dx,) = torch.autograd.grad(y.sum(), x)
+    outputs, gradients = zip(*on_every_rank(counted_together), strict=True)
+    assert torch.equal(torch.cat(outputs), y)
+    assert torch.equal(torch.cat(gradients), dx)
+    assert torch.equal(torch.cat(on_every_rank(uneven)), y)
+
+
+def test_r08_without_a_group_every_rank_counts_alone() -> None:
+    alone = torch.cat(on_every_rank(counted_alone))
+    assert not torch.equal(alone, drop_block(X, 0.7, 3, seed=7))
+    assert torch.equal(alone[:BATCH], drop_block(X[:BATCH], 0.7, 3, seed=7))
+
+
+def test_a_group_counts_inside_a_compiled_program() -> None:
+    assert torch.equal(torch.cat(on_every_rank(compiled_together)), drop_block(X, 0.7, 3, seed=7))
+
+
+def test_distributed_data_parallel_trains_with_a_schedule() -> None:
+    (keep_prob, parameters, names), (other_keep_prob, others, _) = on_every_rank(trained)
+    assert keep_prob == other_keep_prob == 0.6
+    assert all(torch.equal(p, q) for p, q in zip(parameters, others, strict=True))
+    assert names == ["module.0.weight", "module.0.bias"]
+
+
+def test_fully_sharded_parameters_change_no_mask() -> None:
+    for reference, y in on_every_rank(sharded_parameters):
+        assert torch.equal(reference == 0, y == 0)
+        torch.testing.assert_close(y, reference)
+
+
+def test_a_dtensor_is_refused_with_the_remedy() -> None:
+    for message in on_every_rank(dtensor):
+        assert "to_local()" in message
+        assert "sample_offset" in message
+
+
+@pytest.mark.parametrize("renorm", ["sample", "map", "expected", "none"])
+def test_r14_a_group_with_another_scope_is_refused(renorm: str) -> None:
+    with pytest.raises(ValueError, match=r"process_group=.* with renorm="):
+        drop_block(X, 0.7, 3, renorm=renorm, process_group=object())

@@ -1,0 +1,175 @@
+"""The Triton kernels under Triton's interpreter, on the CPU: bit for bit what NumPy says (rule R13)."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import dropblock_core
+from dropblock_core.stream import threshold_word, thresholds
+from dropblock_torch import drop_block, engines
+
+pytest.importorskip("triton")
+from dropblock_torch import kernels
+
+SEED = 2**63 + 5
+
+
+@pytest.fixture(autouse=True)
+def _kernels_see_rubbish() -> Iterator[None]:
+    """Run on the kernels, with memory that nobody has written yet full of NaN and large numbers."""
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    with engines.force("gpu"):
+        yield
+    torch.use_deterministic_algorithms(False)
+
+
+def activations(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x.view(-1)[::7] = math.nan
+    x.view(-1)[3::11] = math.inf
+    return x.to(dtype)
+
+
+def agrees(x: torch.Tensor, keep_prob: float, block: Any, **options: Any) -> bool:
+    """Whether every bit of the output is NumPy's."""
+    reference = dropblock_core.drop_block(x.numpy(), keep_prob, block, seed=SEED, **options)
+    y = drop_block(x, keep_prob, block, seed=SEED, **options)
+    assert (y == 0).any()
+    return np.array_equal(y.numpy(), reference, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "block", "keep_prob"),
+    [
+        ((2, 3, 14, 14), 7, 0.7),
+        ((3, 2, 7, 7), 7, 0.7),
+        ((2, 3, 6, 5), 1, 0.6),
+        ((1, 2, 4, 70), (2, 5), 0.7),  # rows of more than two words
+        ((1, 2, 3, 100), (3, 40), 0.5),  # and a block of more than one
+        ((2, 2, 40), 4, 0.7),
+        ((1, 2, 3, 5, 6), (2, 3, 2), 0.7),
+        ((2, 2, 3, 3), 9, 0.5),  # clipped
+        ((2, 3, 9, 9), 3, 0.0),
+    ],
+)
+def test_r13_the_kernels_draw_the_mask_of_numpy(shape: tuple[int, ...], block: Any, keep_prob: float) -> None:
+    assert agrees(activations(shape), keep_prob, block)
+    assert agrees(activations(shape), keep_prob, block, sample_offset=2**32 - 9, stream=2**32 - 1)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("renorm", ["sample", "map", "expected", "none"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_r08_the_kernels_count_over_every_scope_in_both_layouts(
+    per_channel: bool, renorm: str, channels_last: bool
+) -> None:
+    x = activations((3, 4, 6, 7))
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    assert agrees(x, 0.7, 3, per_channel=per_channel, renorm=renorm)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_r09_the_kernels_round_once_in_every_dtype(dtype: torch.dtype) -> None:
+    assert agrees(activations((2, 3, 8, 8), dtype), 0.7, 3)
+
+
+def test_r09_the_kernels_multiply_bfloat16_in_float32() -> None:
+    x = activations((2, 3, 8, 8)).nan_to_num(1.0, 1.0).bfloat16()
+    y = drop_block(x, 0.7, 3, seed=SEED)
+    wide = drop_block(x.float(), 0.7, 3, seed=SEED)
+    # A GPU rounds to nearest; Triton's interpreter cuts the lower half off.
+    assert torch.equal(y.view(torch.int16), (wide.view(torch.int32) >> 16).short())
+
+
+@pytest.mark.parametrize("rank", [4, 5])
+def test_r13_layout_does_not_change_the_mask(rank: int) -> None:
+    last = torch.channels_last if rank == 4 else torch.channels_last_3d
+    x = activations((2, 3, 2, 5, 6)[5 - rank :] if rank == 5 else (2, 3, 5, 6))
+    y = drop_block(x, 0.7, 2, seed=SEED)
+    for other in (
+        x.contiguous(memory_format=last),
+        x.transpose(0, 1).contiguous().transpose(0, 1),
+        torch.cat([x, x], -1)[..., : x.shape[-1]],
+    ):
+        z = drop_block(other, 0.7, 2, seed=SEED)
+        assert torch.equal(z.nan_to_num(), y.nan_to_num())
+        assert z.stride() == torch.empty_like(other).stride()
+
+
+def test_r10_where_nothing_is_kept_the_kernels_write_zeros() -> None:
+    x = torch.ones(2, 2, 3, 3, requires_grad=True)
+    y = drop_block(x, 0.0, 3, seed=1)
+    y.sum().backward()
+    assert x.grad is not None
+    assert y.count_nonzero() == 0
+    assert x.grad.count_nonzero() == 0
+
+
+def test_r07_the_gradient_is_mask_times_scale() -> None:
+    x = torch.ones(2, 3, 8, 8, requires_grad=True)
+    y = drop_block(x, 0.7, 3, seed=SEED)
+    (dx,) = torch.autograd.grad(y, x, torch.full_like(y, 2.0))
+    assert torch.equal(dx, 2 * y)
+
+
+def test_r14_empty_batches_pass_through_the_operators() -> None:
+    from dropblock_torch import operator
+
+    key, keep_prob = torch.zeros(2, dtype=torch.int64), torch.tensor([0.5], dtype=torch.float64)
+    state, scale, dropped = operator.mask(
+        key, keep_prob, [0, 3, 4, 4], [2, 2], True, "tensor", 1.0, False, 0, 0, False, torch.float32
+    )
+    assert (state.numel(), scale.tolist(), dropped.tolist()) == (0, [0.0], [0])
+    x = torch.empty(0, 3, 4, 4)
+    assert operator.apply(x, state, scale, [2, 2], True, "tensor", False).shape == x.shape
+
+
+def table_of(keep_prob: float, gamma_scale: float, ratio: float, length: int) -> list[int]:
+    """The table that `prepare` writes for a keep_prob that lives on the device."""
+    table = torch.full((34,), -7, dtype=torch.int64)
+    words, counts = torch.full((5,), -7, dtype=torch.int32), torch.full((3,), -7, dtype=torch.int64)
+    kernels.prepare[(1,)](
+        words, 5, counts, 3, table, table[-1:], 0, length, torch.tensor([keep_prob]), gamma_scale, ratio,
+        KEEP_PROB_IS_HERE=True, BLOCK=8,
+    )  # fmt: skip
+    assert not words.any()
+    assert not counts.any()
+    assert table[33] == 0
+    return table[:33].tolist()
+
+
+def traced_threshold_word(keep_prob: float, gamma_scale: float, ratio: float) -> int:
+    """t of a traced keep_prob, as section 3 of the specification states it, in float32."""
+    clamped = np.float32(keep_prob) if math.isnan(keep_prob) else np.clip(np.float32(keep_prob), 0, 1)
+    gamma = np.float32(gamma_scale) * (np.float32(1) - clamped) * np.float32(ratio)
+    if not gamma > 0:
+        return 0
+    return 2**32 if gamma >= 1 else max(1, int(np.rint(gamma * np.float32(2**32))))
+
+
+@pytest.mark.parametrize("keep_prob", [0.9, 0.5, 0.0, 1.0, -1.0, 2.0, math.nan, 1 - 2**-24, 0.123])
+@pytest.mark.parametrize(("gamma_scale", "ratio"), [(1.0, 0.0625), (0.25, 1.0), (1e-9, 0.3), (3.0, 1.0)])
+def test_r13_a_keep_prob_on_the_device_follows_the_rule_of_traced_values(
+    keep_prob: float, gamma_scale: float, ratio: float
+) -> None:
+    *table, draws = table_of(keep_prob, gamma_scale, ratio, 24)
+    t = traced_threshold_word(keep_prob, gamma_scale, ratio)
+    assert draws == (24 if t else 0)
+    if t:
+        assert table == thresholds(t, 24) + [0] * 8
+
+
+def test_r13_a_keep_prob_on_the_host_gives_the_table_of_the_specification() -> None:
+    table = torch.empty(34, dtype=torch.int64)
+    t = threshold_word(0.3)
+    kernels.prepare[(1,)](
+        torch.empty(1, dtype=torch.int32), 1, torch.empty(1, dtype=torch.int64), 1, table, table[-1:], t, 32,
+        table, 1.0, 1.0, KEEP_PROB_IS_HERE=False, BLOCK=1,
+    )  # fmt: skip
+    assert table[:33].tolist() == [*thresholds(t, 32), 32]

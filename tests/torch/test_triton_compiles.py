@@ -1,0 +1,65 @@
+"""The Triton kernels compile ahead of time, for GPUs that need not be here."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("triton")
+
+# A process of its own: in this one Triton interprets, and says so once and for all when it is imported.
+PROGRAM = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from dropblock_torch import kernels
+
+backend, arch, warp, binary = sys.argv[1:]
+target = GPUTarget(backend, int(arch) if arch.isdigit() else arch, int(warp))
+POINTERS = dict(words_ptr="*i32", counts_ptr="*i64", dropped_ptr="*i64", table_ptr="*i64", ticket_ptr="*i64",
+                key_ptr="*i64", keep_prob_ptr="*fp32", scale_ptr="*fp32")
+NUMBERS = dict(t="i64", span="i64", stride_n="i64", n_units="i64", gamma_scale="fp32", ratio="fp32")
+
+def compiled(kernel, constants, **types):
+    types = POINTERS | NUMBERS | types
+    signature = {a: "constexpr" if a in constants else types.get(a, "i32") for a in kernel.arg_names}
+    wide = {(kernel.arg_names.index(a),): [["tt.divisibility", 16]] for a in ("x_ptr", "y_ptr", "n_units")
+            if a in kernel.arg_names}
+    values = {(kernel.arg_names.index(a),): value for a, value in constants.items()}
+    made = triton.compile(ASTSource(kernel, signature, constexprs=values, attrs=wide), target=target)
+    assert len(made.asm[binary]) > 1000
+    return made.asm
+
+for here in (True, False):
+    compiled(kernels.prepare, dict(KEEP_PROB_IS_HERE=here, BLOCK=2048))
+compiled(kernels.strike, dict(RUNS=8, BLOCK=32))
+compiled(kernels.count, dict(SCOPES=1, WORDS=2048))
+compiled(kernels.count, dict(SCOPES=64, WORDS=32), scale_ptr="*fp64")
+for dtype in ("fp16", "bf16", "fp32", "fp64"):
+    for shared, scope, last in ((False, "tensor", False), (True, "sample", True), (False, "map", False)):
+        wide = "*fp64" if dtype == "fp64" else "*fp32"
+        constants = dict(SHARED=shared, SCOPE=scope, CHANNELS_LAST=last, ROWS=64)
+        asm = compiled(kernels.scale_and_drop, constants, x_ptr=f"*{dtype}", y_ptr=f"*{dtype}", scale_ptr=wide)
+        if "ptx" in asm and scope == "tensor" and dtype != "fp64":
+            # One read and one write a unit, sixteen bytes at a time.
+            assert asm["ptx"].count("ld.global.v4.b32") == asm["ptx"].count("st.global.v4.b32") > 0
+            assert "st.global.b" not in asm["ptx"]
+print("compiled")
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "arch", "warp", "binary"),
+    [("cuda", "80", "32", "cubin"), ("cuda", "90", "32", "cubin"), ("hip", "gfx942", "64", "hsaco")],
+)
+def test_every_kernel_compiles_for(backend: str, arch: str, warp: str, binary: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, backend, arch, warp, binary],
+        env=os.environ | {"TRITON_INTERPRET": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.split() == ["compiled"], run.stderr[-2000:]
