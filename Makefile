@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install test conformance test-oldest bench calibrate lint types dist clean
+.PHONY: help install test conformance test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,12 @@ test: lint types  ## Lint, check types, run the tests with coverage, then those 
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov  # a thread a worker: more only wait for one another
 	@$(MAKE) --no-print-directory test-oldest
 
-conformance: install  ## Certify the NumPy reference and a third-party layer; reports go to build/.
+conformance: install  ## Certify our backends and a third-party layer; reports go to build/.
 	@mkdir -p build
-	$(BIN)/dropblock-conformance run numpy miguelvr --profile standard \
+	$(BIN)/dropblock-conformance run numpy torch miguelvr --profile standard \
 		--html build/conformance.html --json build/conformance.json
+	$(BIN)/dropblock-conformance run torch-compile torch-triton --profile quick --timeout 900 \
+		--html build/conformance-compiled.html --json build/conformance-compiled.json
 
 test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that pyproject.toml states.
 	.venv-oldest/bin/pytest -n 2 tests/core
@@ -46,6 +48,16 @@ test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that p
 
 bench: install  ## Measure time and memory, as ratios within one run.
 	$(BIN)/python tests/bench.py
+
+# On a machine with a GPU, a Python that has PyTorch and pytest, and this checkout: nothing is installed.
+GPU_PYTHON ?= python3
+ON_PATH := PYTHONPATH=.:adapters:conformance TRITON_INTERPRET=0
+
+test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation.
+	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider tests/gpu
+
+bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise.
+	$(ON_PATH) $(GPU_PYTHON) tests/bench_gpu.py
 
 calibrate: install  ## Measure false alarms and power of the suite over many seeds.
 	$(BIN)/python tests/calibrate.py

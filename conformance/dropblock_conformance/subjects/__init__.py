@@ -20,6 +20,9 @@ class Candidate:
 # A built-in is imported only when it is asked for: each needs a package that others do without.
 BUILT_IN = {
     "numpy": ("dropblock_conformance.subjects.numpy_core", "this project's NumPy reference"),
+    "torch": ("dropblock_conformance.subjects.torch_eager", "this project's PyTorch adapter"),
+    "torch-compile": ("dropblock_conformance.subjects.torch_compile", "the same inside torch.compile"),
+    "torch-triton": ("dropblock_conformance.subjects.torch_triton", "its Triton kernels, on a GPU or interpreted"),
     "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
 }
 
