@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from third_party import import_torchvision
 
 from dropblock_core import drop_block, gamma
 from dropblock_torch import drop_block as torch_drop_block
+from tests.third_party import import_torchvision
 
 OUTPUT = Path(__file__).resolve().parent.parent / "build" / "bench.json"
 ROUNDS = 9

@@ -1,8 +1,7 @@
 """Several processes (rules R8, R13): masks of their own, shards of one batch, and a count they share."""
 
-import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from dropblock_core import LinearSchedule
 from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block
 
+Ranks = Callable[..., list[Any]]
+
 WORLD, BATCH = 2, 3
 X = torch.randn(WORLD * BATCH, 4, 9, 9, generator=torch.Generator().manual_seed(0))
 
 
 def shard(rank: int) -> Tensor:
     return X[rank * BATCH : (rank + 1) * BATCH]
-
-
-def _process(rank: int, task: Callable[[int], Any], folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
-    try:
-        torch.manual_seed(0)  # as a training script does, alike on every rank
-        torch.save(task(rank), f"{folder}/{rank}")
-    finally:
-        dist.destroy_process_group()
-
-
-def on_every_rank(task: Callable[[int], Any]) -> list[Any]:
-    """What `task(rank)` returns in each of WORLD processes."""
-    with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(_process, (task, folder), nprocs=WORLD, start_method="fork")
-        return [torch.load(Path(folder) / str(rank)) for rank in range(WORLD)]
 
 
 def unseeded(rank: int) -> Tensor:
@@ -114,57 +98,77 @@ def dtensor(rank: int) -> str:
     return str(error.value)
 
 
-def test_r13_ranks_that_are_seeded_alike_draw_masks_of_their_own() -> None:
-    first, second = on_every_rank(unseeded)
+TASKS = (unseeded, own_generator, sharded, counted_together, counted_alone, uneven, compiled_together, trained,
+         sharded_parameters, dtensor)  # fmt: skip
+
+
+def _process(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    for task in TASKS:
+        torch.manual_seed(0)  # as a training script does, alike on every rank
+        torch.save(task(rank), f"{folder}/{task.__name__}-{rank}")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Iterator[Ranks]:
+    """What a task returned in each of WORLD processes, which did all of them: they take seconds to start."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(_process, (folder,), nprocs=WORLD)
+        yield lambda task: [torch.load(Path(folder) / f"{task.__name__}-{rank}") for rank in range(WORLD)]
+
+
+def test_r13_ranks_that_are_seeded_alike_draw_masks_of_their_own(ranks: Ranks) -> None:
+    first, second = ranks(unseeded)
     assert not torch.equal(first, second)
     torch.manual_seed(0)
     assert torch.equal(unseeded(0), first)  # rank 0 draws what a single process does
 
 
-def test_r13_a_generator_of_the_users_own_is_taken_at_its_word() -> None:
-    first, second = on_every_rank(own_generator)
+def test_r13_a_generator_of_the_users_own_is_taken_at_its_word(ranks: Ranks) -> None:
+    first, second = ranks(own_generator)
     assert torch.equal(first, second)
 
 
-def test_r13_sample_offset_gives_the_masks_of_the_single_process() -> None:
-    assert torch.equal(torch.cat(on_every_rank(sharded)), drop_block(X, 0.7, 3, seed=7, renorm="none"))
+def test_r13_sample_offset_gives_the_masks_of_the_single_process(ranks: Ranks) -> None:
+    assert torch.equal(torch.cat(ranks(sharded)), drop_block(X, 0.7, 3, seed=7, renorm="none"))
 
 
-def test_r08_a_process_group_counts_line_8_over_all_ranks() -> None:
+def test_r08_a_process_group_counts_line_8_over_all_ranks(ranks: Ranks) -> None:
     x = X.clone().requires_grad_()
     y = drop_block(x, 0.7, 3, seed=7)
     (dx,) = torch.autograd.grad(y.sum(), x)
-    outputs, gradients = zip(*on_every_rank(counted_together), strict=True)
+    outputs, gradients = zip(*ranks(counted_together), strict=True)
     assert torch.equal(torch.cat(outputs), y)
     assert torch.equal(torch.cat(gradients), dx)
-    assert torch.equal(torch.cat(on_every_rank(uneven)), y)
+    assert torch.equal(torch.cat(ranks(uneven)), y)
 
 
-def test_r08_without_a_group_every_rank_counts_alone() -> None:
-    alone = torch.cat(on_every_rank(counted_alone))
+def test_r08_without_a_group_every_rank_counts_alone(ranks: Ranks) -> None:
+    alone = torch.cat(ranks(counted_alone))
     assert not torch.equal(alone, drop_block(X, 0.7, 3, seed=7))
     assert torch.equal(alone[:BATCH], drop_block(X[:BATCH], 0.7, 3, seed=7))
 
 
-def test_a_group_counts_inside_a_compiled_program() -> None:
-    assert torch.equal(torch.cat(on_every_rank(compiled_together)), drop_block(X, 0.7, 3, seed=7))
+def test_a_group_counts_inside_a_compiled_program(ranks: Ranks) -> None:
+    assert torch.equal(torch.cat(ranks(compiled_together)), drop_block(X, 0.7, 3, seed=7))
 
 
-def test_distributed_data_parallel_trains_with_a_schedule() -> None:
-    (keep_prob, parameters, names), (other_keep_prob, others, _) = on_every_rank(trained)
+def test_distributed_data_parallel_trains_with_a_schedule(ranks: Ranks) -> None:
+    (keep_prob, parameters, names), (other_keep_prob, others, _) = ranks(trained)
     assert keep_prob == other_keep_prob == 0.6
     assert all(torch.equal(p, q) for p, q in zip(parameters, others, strict=True))
     assert names == ["module.0.weight", "module.0.bias"]
 
 
-def test_fully_sharded_parameters_change_no_mask() -> None:
-    for reference, y in on_every_rank(sharded_parameters):
+def test_fully_sharded_parameters_change_no_mask(ranks: Ranks) -> None:
+    for reference, y in ranks(sharded_parameters):
         assert torch.equal(reference == 0, y == 0)
         torch.testing.assert_close(y, reference)
 
 
-def test_a_dtensor_is_refused_with_the_remedy() -> None:
-    for message in on_every_rank(dtensor):
+def test_a_dtensor_is_refused_with_the_remedy(ranks: Ranks) -> None:
+    for message in ranks(dtensor):
         assert "to_local()" in message
         assert "sample_offset" in message
 
