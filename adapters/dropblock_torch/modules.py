@@ -44,7 +44,7 @@ class _DropBlock(nn.Module):
         ``[samples, channels, *spatial]`` or, without the batch, ``[channels, *spatial]``; the output is the same.
 
     Raises:
-        ValueError, TypeError: an argument breaks rule R14, now or when it is set; the message names it.
+        ValueError, TypeError: an argument breaks rule R14, now, at a call or as keep_prob is set; the message names it.
     """
 
     rank: int

@@ -80,13 +80,9 @@ def _mask_fake(
     block_size: Sequence[int],
     per_channel: bool,
     renorm: str,
-    gamma_scale: float,
-    calibrated: bool,
-    sample_offset: int,
-    stream: int,
-    channels_last: bool,
-    dtype: torch.dtype,
+    *others: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    *_, channels_last, dtype = others
     plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
     return (
         key.new_empty((engines.of(key).state_bytes(plan),), dtype=torch.uint8),
