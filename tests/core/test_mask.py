@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dropblock_core import block_mask, gamma, mask, sample_seeds
-from dropblock_core.stream import Segments, literal_seeds
+from dropblock_core.stream import Segments, literal_seeds, threshold_word, thresholds
 
 from .strategies import GAMMAS, SEEDS, STREAMS, WORD, geometries, offsets
 
@@ -53,6 +53,15 @@ def test_r13_fast_seeds_are_the_literal_ones(
     offset = data.draw(offsets(samples))
     fast = sample_seeds(seed, samples, maps, segments.feat, segments.block, gamma, sample_offset=offset, stream=stream)
     np.testing.assert_array_equal(fast, seeds_by_loops(seed, samples, maps, segments, gamma, offset, stream))
+
+
+@given(gamma=GAMMAS.filter(bool), length=st.integers(1, 32), draws=st.lists(st.integers(0, WORD - 1), max_size=8))
+def test_r13_gaps_looked_up_are_the_thresholds_above_a_draw(gamma: float, length: int, draws: list[int]) -> None:
+    table = thresholds(threshold_word(gamma), length)
+    near = [u for threshold in table for u in (threshold - 1, threshold, threshold + 1) if 0 <= u < 2**32]
+    u = np.array([*draws, *near, 0, 2**32 - 1], np.uint64)
+    expected = [sum(word < threshold for threshold in table) for word in u.tolist()]
+    assert mask.Gaps(threshold_word(gamma), length)(u).tolist() == expected
 
 
 @settings(max_examples=30)
