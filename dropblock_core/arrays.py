@@ -5,6 +5,7 @@ borrowed GPU machine, lacks it, and the adapters' own kernels do not need it.
 """
 
 import importlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,3 +25,9 @@ def is_array(x: Any) -> bool:
 def is_torch(xp: Any) -> bool:
     """Whether `xp` is array-api-compat's namespace of PyTorch."""
     return bool(compat.is_torch_namespace(xp))
+
+
+def is_traced(x: Any) -> bool:
+    """Whether `x` stands for an array in a program that JAX compiles: its value cannot be looked at."""
+    jax = sys.modules.get("jax")  # nobody has its arrays who has not imported it
+    return jax is not None and isinstance(x, jax.core.Tracer)

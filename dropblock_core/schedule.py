@@ -1,8 +1,9 @@
 """Scheduled DropBlock (section 3 of the paper, "Scheduled DropBlock"): keep_prob as a function of the training step."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from dropblock_core import validate
+from dropblock_core import arrays, validate
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ class LinearSchedule:
         object.__setattr__(self, "steps", validate.steps(self.steps))
         object.__setattr__(self, "start", validate.probability("start", self.start))
 
-    def __call__(self, step: float) -> float:
-        """keep_prob at `step`, a number of finished training steps, at least 0 (fractions count)."""
+    def __call__(self, step: Any) -> Any:
+        """keep_prob at `step`, a number of finished training steps, at least 0 (fractions count).
+
+        A float; or, for a step that is traced by ``jax.jit``, a float32 scalar there.
+        """
+        if arrays.is_traced(step):
+            return self._traced(step)
         rule = "a schedule is a function of the number of finished training steps, which is at least 0"
         step = validate.real("step", step, rule)
         if not step >= 0:
@@ -57,3 +63,11 @@ class LinearSchedule:
         # Rounding may step over the end by one unit in the last place.
         low, high = sorted((self.start, self.keep_prob))
         return min(max(value, low), high)
+
+    def _traced(self, step: Any) -> Any:
+        xp = arrays.compat.array_namespace(step)
+        done = xp.astype(step, xp.float32) / max(self.steps, 1)
+        value = self.start - done * (self.start - self.keep_prob)
+        value = xp.clip(value, *sorted((self.start, self.keep_prob)))  # rounding may step over an end
+        value = xp.where(step <= 0, self.start, value)
+        return xp.where(step >= self.steps, self.keep_prob, value)

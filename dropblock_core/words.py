@@ -8,12 +8,14 @@ A map of words is an integer array ``[..., *feat_size[:-1], ceil(feat_size[-1] /
 ``32 * w + i`` of its row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from dropblock_core import arrays
 from dropblock_core.stream import MASK32, Segments, philox, philox_key, threshold_word, thresholds
+
+Lanes = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class Words:
     def arange(self, stop: int) -> Any:
         return self.xp.arange(stop, dtype=self.dtype, device=self.device)
 
+    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """``while going(*state): state = body(*state)``; a compiler's own loop stands here in an adapter."""
+        while bool(going(*state)):
+            state = body(*state)
+        return state
+
     def zeros_like(self, x: Any, axis: int, size: int) -> Any:
         """Zero words of the shape of `x`, but `size` along `axis`."""
         shape = list(x.shape)
@@ -49,7 +57,7 @@ class Words:
         return self.xp.zeros(tuple(shape), dtype=self.dtype, device=self.device)
 
 
-def limb_product(a: Any, m: int) -> tuple[Any, Any]:
+def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
     """High and low word of ``a * m`` in 32-bit integers, by 16-bit limbs: no intermediate exceeds 32 bits."""
     a1, a0, m1, m0 = a >> 16, a & 0xFFFF, m >> 16, m & 0xFFFF
     low, cross0, cross1 = a0 * m0, a0 * m1, a1 * m0
@@ -58,15 +66,15 @@ def limb_product(a: Any, m: int) -> tuple[Any, Any]:
     return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
 
 
-def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: int, stream: Any) -> Any:
-    """The k-th draw of every segment, ``[len(samples), segments]``; `samples` holds their numbers in the batch."""
-    xp = space.xp
-    groups = -(-segments // 4)
-    counter = (space.arange(groups)[None, :], samples[:, None], space.word(k), space.word(stream))
-    lanes = philox(counter, [space.word(half) for half in key], limb_product, space.word)
-    shape = (samples.shape[0], groups)
-    lanes = xp.stack([xp.broadcast_to(lane, shape) for lane in lanes], axis=-1)
-    return xp.reshape(lanes, (shape[0], 4 * groups))[:, :segments]
+def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> tuple[Any, ...]:
+    """The k-th draw of every segment, in four lanes: that of segment s of sample n is ``lanes[s % 4][n, s // 4]``.
+
+    `samples` holds the samples' numbers in the batch. Brought together into one array, the lanes make XLA's compiler
+    for CPUs compute each round of the generator twice in the next: a thousand times in all.
+    """
+    shape = (samples.shape[0], -(-segments // 4))
+    counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
+    return philox([space.xp.broadcast_to(word, shape) for word in counter], key, limb_product, space.word)
 
 
 def gap(space: Words, u: Any, table: Sequence[Any]) -> Any:
@@ -81,23 +89,42 @@ def seed_words(
     space: Words, seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
 ) -> Any:
     """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
-    xp = space.xp
-    bits = xp.zeros((samples, maps * segments.per_map), dtype=space.dtype, device=space.device)
     t = threshold_word(gamma)
-    # t = 0 draws nothing, and its thresholds, 2^32, are no words.
-    table = [space.word(threshold) for threshold in (thresholds(t, segments.length) if t else [])]
+    if t == 0:  # draws nothing, and its thresholds, 2^32, are no words
+        return space.xp.zeros((samples, maps, segments.per_map), dtype=space.dtype, device=space.device)
+    key = [space.word(half) for half in philox_key(seed)]
     numbers = space.word([sample_offset + n for n in range(samples)])
-    position = space.word(0)
-    for k in range(segments.length if t else 0):
-        u = draw(space, philox_key(seed), numbers, maps * segments.per_map, k, stream)
-        position = position + gap(space, u, table)
-        inside = position < segments.length
-        if not bool(xp.any(inside)):
-            break
-        one = xp.astype(inside, space.dtype)
-        bits = bits | (one << (position * one))  # a shift past the word is undefined, so one outside is a shift by 0
-        position = position + 1
-    return xp.reshape(bits, (samples, maps, segments.per_map))
+    table = [space.word(threshold) for threshold in thresholds(t, segments.length)]
+    return drawn_words(space, key, numbers, maps, segments, table, space.word(stream))
+
+
+def drawn_words(
+    space: Words, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Sequence[Any], stream: Any
+) -> Any:
+    """:func:`seed_words` of operands that a compiler may trace: the key's words, the samples' numbers, thresholds."""
+    xp = space.xp
+    per_sample = maps * segments.per_map
+    zeros = xp.zeros((numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
+
+    def going(k: Any, positions: Lanes, bits: Lanes) -> Any:
+        a, b, c, d = (position < segments.length for position in positions)
+        return xp.any(a | b | c | d)
+
+    def next_seed(k: Any, positions: Lanes, bits: Lanes) -> tuple[Any, Lanes, Lanes]:
+        draws = draw(space, key, numbers, per_sample, k, stream)
+        found = tuple(position + gap(space, u, table) for position, u in zip(positions, draws, strict=True))
+        bits = tuple(lane | _bit(space, position, segments.length) for lane, position in zip(bits, found, strict=True))
+        return k + 1, tuple(position + 1 for position in found), bits
+
+    _, _, bits = space.loop(going, next_seed, (space.word(0), (zeros,) * 4, (zeros,) * 4))
+    words = xp.reshape(xp.stack(bits, axis=-1), (zeros.shape[0], 4 * zeros.shape[1]))[:, :per_sample]
+    return xp.reshape(words, (zeros.shape[0], maps, segments.per_map))
+
+
+def _bit(space: Words, position: Any, length: int) -> Any:
+    """The bit of a position, 0 past the end. A shift past the word is undefined, so one outside is a shift by 0."""
+    inside = space.xp.astype(position < length, space.dtype)
+    return inside << (position * inside)
 
 
 def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
@@ -152,6 +179,8 @@ def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
 
 def popcount(space: Words, rows: Any) -> Any:
     """The number of set bits in each word."""
+    if hasattr(space.xp, "bitwise_count"):
+        return space.xp.astype(space.xp.bitwise_count(rows), space.dtype)
     rows = rows - ((rows >> 1) & 0x55555555)
     rows = (rows & 0x33333333) + ((rows >> 2) & 0x33333333)
     rows = (rows + (rows >> 4)) & 0x0F0F0F0F

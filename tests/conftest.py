@@ -7,5 +7,8 @@ from hypothesis import settings
 # Triton's kernels run on the CPU here. It asks once, when it is first imported, which PyTorch does unasked.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# JAX as if it had eight devices, for what it does across several. It asks once as well.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
 settings.register_profile("dropblock", derandomize=True, database=None, deadline=None, print_blob=True)
 settings.load_profile("dropblock")

@@ -1,0 +1,75 @@
+"""DropBlock as a layer of Flax NNX."""
+
+from typing import Any
+
+from flax import nnx
+from flax.nnx.module import first_from
+from jax import Array
+
+from dropblock_jax.functional import drop_block
+from dropblock_jax.options import checked
+from dropblock_jax.threshold import Threshold
+
+
+class DropBlock(nnx.Module):
+    """Drops blocks in training, and nothing where it is deterministic, as ``nnx.Dropout`` does.
+
+    Args:
+        keep_prob, block_size, per_channel, renorm, gamma_scale, calibrated, stream, data_format, axis_name: as in
+            :func:`dropblock_jax.drop_block`. A number is part of the compiled program; a schedule compiles once where
+            `keep_prob` is an array or a :class:`dropblock_jax.Threshold`, at the call, here, or assigned later
+            (``layer.keep_prob = nnx.data(threshold)``).
+        deterministic: True returns the input itself; ``model.eval()`` and ``model.train()`` set it.
+        rng_collection: the stream of `rngs` that keys come from.
+        rngs: where keys come from; forked, so that the layer has a stream of its own.
+
+    >>> from flax import nnx
+    >>> import jax.numpy as jnp
+    >>> layer = DropBlock(0.9, 7, rngs=nnx.Rngs(0))
+    >>> x = jnp.ones((8, 14, 14, 64))
+    >>> bool((layer(x) == layer(x)).all()), layer(x, deterministic=True) is x
+    (False, True)
+    """
+
+    def __init__(
+        self,
+        keep_prob: Any = 0.9,
+        block_size: int | tuple[int, ...] = 7,
+        *,
+        deterministic: bool | None = False,
+        rng_collection: str = "dropout",
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        **options: Any,
+    ) -> None:
+        if rngs is not None and not isinstance(rngs, nnx.Rngs | nnx.RngStream):
+            raise TypeError(f"rngs={rngs!r} is a {type(rngs).__name__}: pass nnx.Rngs(...), or one of its streams")
+        self.keep_prob = nnx.data(keep_prob) if isinstance(keep_prob, Threshold) else keep_prob
+        self.block_size = block_size
+        self.deterministic = deterministic
+        self.rng_collection = rng_collection
+        self.options = nnx.static(checked(options))
+        stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
+        self.rngs = nnx.data(None) if stream is None else stream.fork()
+
+    def __call__(
+        self,
+        x: Array,
+        *,
+        keep_prob: Any = None,
+        deterministic: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | Array | None = None,
+        seed: Any = None,
+    ) -> Array:
+        """`x` with blocks dropped; what is given here goes before what the layer was made with."""
+        deterministic = first_from(
+            deterministic, self.deterministic, error_msg="deterministic is neither given here nor to DropBlock(...)"
+        )
+        keep_prob = self.keep_prob if keep_prob is None else keep_prob
+        key = None if deterministic or seed is not None else self._key(rngs)
+        return drop_block(x, keep_prob, self.block_size, key=key, seed=seed, training=not deterministic, **self.options)
+
+    def _key(self, rngs: Any) -> Any:
+        rngs = first_from(rngs, self.rngs, error_msg="DropBlock is not deterministic and has no rngs: give it rngs=")
+        if isinstance(rngs, nnx.Rngs):
+            return rngs[self.rng_collection]()
+        return rngs() if isinstance(rngs, nnx.RngStream) else rngs

@@ -1,0 +1,129 @@
+"""The compiled program: seeds, words, count and activations, in integers of 32 bits, on any of XLA's devices.
+
+What differs from call to call (seed, threshold, stream, the samples' numbers) is an operand, so that one compilation
+serves a whole schedule; sizes and rules are static.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
+
+from dropblock_core import words
+from dropblock_core.stream import Segments
+from dropblock_jax.threshold import Threshold
+
+SEEDS, SCALE = "dropblock_seeds", "dropblock_scale"
+
+
+@dataclass(frozen=True)
+class Words(words.Words):
+    """Words whose loop is XLA's.
+
+    `zero` is made of all operands: inside ``shard_map`` the state of a loop must vary over the mesh from the start, as
+    what its body makes of it does.
+    """
+
+    zero: Any = None
+
+    @classmethod
+    def of(cls, *operands: Array) -> Self:
+        return cls(jnp, jnp.uint32, zero=sum(operand.astype(jnp.uint32) for operand in operands) & 0)
+
+    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        state = jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)
+        return lax.while_loop(lambda state: going(*state), lambda state: body(*state), state)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the program is compiled for, besides shapes and dtypes."""
+
+    segments: Segments
+    maps: int
+    renorm: str
+    channels_last: bool
+    axis_name: Any = None
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """What the backward pass is given: the seeds where they take at most a bit a unit, else it draws them anew."""
+        fits = 32 * self.segments.per_map <= prod(self.segments.feat)
+        return (SEEDS, SCALE) if fits else (SCALE,)
+
+
+@partial(jax.jit, static_argnames="plan", inline=True)
+def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, plan: Plan) -> Array:
+    """Lines 5 to 8 of Algorithm 1, differentiable any number of times, forward and backward.
+
+    `key` is uint32 ``[2]``; `numbers` are those of the samples, uint32 ``[samples]``. Of all that lies between `x` and
+    the result, ``jax.checkpoint`` keeps for the backward pass what `plan` says: the mask is built again from it.
+    """
+    policy = jax.checkpoint_policies.save_only_these_names(*plan.saved)
+    lines = jax.checkpoint(partial(_lines_5_to_8, plan=plan), policy=policy, prevent_cse=False)
+    return lines(x, key, numbers, threshold, stream)
+
+
+def _lines_5_to_8(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, plan: Plan) -> Array:
+    space = Words.of(key[0], numbers[0], stream, *threshold[:2])
+    table = threshold.table(plan.segments.length)
+    seeds = words.drawn_words(space, (key[0], key[1]), numbers, plan.maps, plan.segments, table, stream)
+    seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
+    rows = _rows(space, seeds, plan)  # line 6
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    scale = checkpoint_name(_scale(space, rows, threshold, wide, plan), SCALE)
+    y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
+    return jnp.where(_dropped(space, rows, plan), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
+
+
+def _rows(space: Words, seeds: Array, plan: Plan) -> Array:
+    """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
+
+    def grow() -> Array:
+        rows = words.dilate(space, words.anchor_words(space, seeds, plan.segments), plan.segments)
+        return jnp.moveaxis(rows, 1, -1) if plan.channels_last else rows
+
+    # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if
+    # there is anything to grow, ends before the words are looked at.
+    empty = jnp.zeros_like(jax.eval_shape(grow))
+    some = jnp.any(seeds != 0)
+    _, rows = space.loop(lambda waits, rows: waits, lambda waits, rows: (waits & False, grow()), (some, empty))
+    return rows
+
+
+def _scale(space: Words, rows: Array, threshold: Threshold, wide: Any, plan: Plan) -> Array:
+    """Line 8's factor over the scope of rule R8, to broadcast against the activations."""
+    if plan.renorm == "none":
+        return jnp.ones((), wide)
+    if plan.renorm == "expected":
+        return jnp.asarray(threshold.factor, wide)
+    rows = jnp.moveaxis(rows, -1, 1) if plan.channels_last else rows
+    samples, maps = rows.shape[:2]
+    count = prod(plan.segments.feat) * {"tensor": samples * maps, "sample": maps, "map": 1}[plan.renorm]
+    high, low = words.count_bits(space, rows, plan.renorm)
+    high, low = (limb.reshape(limb.shape[: 2 + len(plan.segments.feat)]) for limb in (high, low))
+    if plan.axis_name is not None:
+        high, low = lax.psum((high, low), plan.axis_name)
+        high, low = high + (low >> 16), low & 0xFFFF
+        count *= lax.axis_size(plan.axis_name)
+    high, low = words.subtract_limbs(count, high, low)
+    # Each conversion, the sum and the quotient round once: 2 ulp at most, at every size.
+    ones = high.astype(wide) * 65536 + low.astype(wide)
+    scale = jnp.where(ones > 0, jnp.asarray(float(count), wide) / jnp.maximum(ones, 1), 0)
+    return jnp.moveaxis(scale, 1, -1) if plan.channels_last else scale
+
+
+def _dropped(space: Words, rows: Array, plan: Plan) -> Array:
+    """One bool a unit, in the order of the activations. The compiler fuses it into the multiplication."""
+    width = plan.segments.feat[-1]
+    if not plan.channels_last:
+        return words.unpack(space, rows, plan.segments.feat)
+    bits = (rows[..., None, :] >> space.arange(min(width, 32))[:, None]) & 1
+    units = bits.reshape(*rows.shape[:-2], -1, rows.shape[-1])
+    return units[..., :width, :] != 0
