@@ -50,7 +50,7 @@ test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that p
 KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 
 bench: install  ## Measure time and memory, as ratios within one run.
-	$(KEEP_MEMORY) $(BIN)/python tests/bench.py
+	$(KEEP_MEMORY) $(BIN)/python -m tests.bench
 
 # On a machine with a GPU, a Python that has PyTorch and pytest, and this checkout: nothing is installed.
 GPU_PYTHON ?= python3

@@ -27,29 +27,38 @@ def wide_product(a: Any, m: int) -> tuple[Any, Any]:
     return product, low
 
 
+def repeated(times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``state = body(*state)``, `times` times."""
+    for _ in range(times):
+        state = body(*state)
+    return state
+
+
 def philox(
     counter: Sequence[Any],
     key: Sequence[Any],
     product: Callable[[Any, int], tuple[Any, Any]] = wide_product,
     word: Callable[[int], Any] = int,
-) -> tuple[Any, Any, Any, Any]:
+    repeat: Callable[..., tuple[Any, ...]] = repeated,
+) -> tuple[Any, ...]:
     """Philox4x32-10: four random words for a counter of four words and a key of two.
 
-    `product` multiplies words, and `word` makes one of a constant: Python's integers by default, an array library's
-    through `words.Words`.
+    `product` multiplies words, `word` makes one of a constant, and `repeat` is a loop: Python's by default, an array
+    library's through `words.Words`.
 
     >>> [hex(x) for x in philox((0, 0, 0, 0), (0, 0))]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    (a, b, c, d), (k0, k1) = counter, key
     step0, step1, mask = word(PHILOX_KEY_STEPS[0]), word(PHILOX_KEY_STEPS[1]), word(MASK32)
-    for _ in range(PHILOX_ROUNDS):
+
+    def one_round(a: Any, b: Any, c: Any, d: Any, k0: Any, k1: Any) -> tuple[Any, ...]:
         (high0, low0), (high1, low1) = product(a, PHILOX_MULTIPLIERS[0]), product(c, PHILOX_MULTIPLIERS[1])
-        a, b, c, d = high1 ^ b, low1, high0 ^ d, low0
+        a, c = high1 ^ b, high0 ^ d
         a ^= k0
         c ^= k1
-        k0, k1 = (k0 + step0) & mask, (k1 + step1) & mask
-    return a, b, c, d
+        return a, low1, c, low0, (k0 + step0) & mask, (k1 + step1) & mask
+
+    return repeat(PHILOX_ROUNDS, one_round, (*counter, *key))[:4]
 
 
 def philox_key(seed: int) -> tuple[int, int]:

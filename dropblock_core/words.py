@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dropblock_core import arrays
-from dropblock_core.stream import MASK32, Segments, philox, philox_key, threshold_word, thresholds
-
-Lanes = tuple[Any, ...]
+from dropblock_core.stream import MASK32, Segments, philox, philox_key, repeated, threshold_word, thresholds
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,26 @@ class Words:
     def arange(self, stop: int) -> Any:
         return self.xp.arange(stop, dtype=self.dtype, device=self.device)
 
+    def cut(self, x: Any) -> Any:
+        """What a shift to the left pushed past 32 bits taken away, where the dtype is wider."""
+        return x & self.word(MASK32)
+
     def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
         """``while going(*state): state = body(*state)``; a compiler's own loop stands here in an adapter."""
         while bool(going(*state)):
             state = body(*state)
         return state
+
+    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """``state = body(*state)``, `times` times; likewise."""
+        return repeated(times, body, state)
+
+    def gap(self, u: Any, table: Any) -> Any:
+        """``#{j : u < T_j}``: how many anchors to skip before the next seed."""
+        skipped = self.xp.zeros(u.shape, dtype=self.dtype, device=self.device)
+        for j in range(table.shape[0]):
+            skipped = skipped + self.xp.astype(u < table[j], self.dtype)
+        return skipped
 
     def zeros_like(self, x: Any, axis: int, size: int) -> Any:
         """Zero words of the shape of `x`, but `size` along `axis`."""
@@ -66,23 +79,16 @@ def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
     return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
 
 
-def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> tuple[Any, ...]:
-    """The k-th draw of every segment, in four lanes: that of segment s of sample n is ``lanes[s % 4][n, s // 4]``.
+def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
+    """The k-th draw of every segment: that of segment s of sample n at ``[s % 4, n, s // 4]``.
 
-    `samples` holds the samples' numbers in the batch. Brought together into one array, the lanes make XLA's compiler
-    for CPUs compute each round of the generator twice in the next: a thousand times in all.
+    `samples` holds the samples' numbers in the batch. Bringing the four words of each call of the generator together
+    costs a pass, so that is left until the last seed is drawn.
     """
     shape = (samples.shape[0], -(-segments // 4))
     counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
-    return philox([space.xp.broadcast_to(word, shape) for word in counter], key, limb_product, space.word)
-
-
-def gap(space: Words, u: Any, table: Sequence[Any]) -> Any:
-    """``#{j : u < T_j}``: how many anchors to skip before the next seed."""
-    skipped = space.xp.zeros(u.shape, dtype=space.dtype, device=space.device)
-    for threshold in table:
-        skipped = skipped + space.xp.astype(u < threshold, space.dtype)
-    return skipped
+    counter = tuple(space.xp.broadcast_to(word, shape) for word in counter)
+    return space.xp.stack(philox(counter, key, limb_product, space.word, space.repeat))
 
 
 def seed_words(
@@ -94,37 +100,30 @@ def seed_words(
         return space.xp.zeros((samples, maps, segments.per_map), dtype=space.dtype, device=space.device)
     key = [space.word(half) for half in philox_key(seed)]
     numbers = space.word([sample_offset + n for n in range(samples)])
-    table = [space.word(threshold) for threshold in thresholds(t, segments.length)]
+    table = space.word(thresholds(t, segments.length))
     return drawn_words(space, key, numbers, maps, segments, table, space.word(stream))
 
 
 def drawn_words(
-    space: Words, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Sequence[Any], stream: Any
+    space: Words, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
 ) -> Any:
-    """:func:`seed_words` of operands that a compiler may trace: the key's words, the samples' numbers, thresholds."""
+    """:func:`seed_words` of operands that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
     xp = space.xp
     per_sample = maps * segments.per_map
-    zeros = xp.zeros((numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
+    zeros = xp.zeros((4, numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
 
-    def going(k: Any, positions: Lanes, bits: Lanes) -> Any:
-        a, b, c, d = (position < segments.length for position in positions)
-        return xp.any(a | b | c | d)
+    def going(k: Any, position: Any, bits: Any) -> Any:
+        return xp.any(position < segments.length)
 
-    def next_seed(k: Any, positions: Lanes, bits: Lanes) -> tuple[Any, Lanes, Lanes]:
-        draws = draw(space, key, numbers, per_sample, k, stream)
-        found = tuple(position + gap(space, u, table) for position, u in zip(positions, draws, strict=True))
-        bits = tuple(lane | _bit(space, position, segments.length) for lane, position in zip(bits, found, strict=True))
-        return k + 1, tuple(position + 1 for position in found), bits
+    def next_seed(k: Any, position: Any, bits: Any) -> tuple[Any, Any, Any]:
+        position = position + space.gap(draw(space, key, numbers, per_sample, k, stream), table)
+        inside = xp.astype(position < segments.length, space.dtype)
+        # A shift past the word is undefined, so one outside is a shift by 0.
+        return k + 1, position + 1, bits | (inside << (position * inside))
 
-    _, _, bits = space.loop(going, next_seed, (space.word(0), (zeros,) * 4, (zeros,) * 4))
-    words = xp.reshape(xp.stack(bits, axis=-1), (zeros.shape[0], 4 * zeros.shape[1]))[:, :per_sample]
-    return xp.reshape(words, (zeros.shape[0], maps, segments.per_map))
-
-
-def _bit(space: Words, position: Any, length: int) -> Any:
-    """The bit of a position, 0 past the end. A shift past the word is undefined, so one outside is a shift by 0."""
-    inside = space.xp.astype(position < length, space.dtype)
-    return inside << (position * inside)
+    _, _, bits = space.loop(going, next_seed, (space.word(0), zeros, zeros))
+    bits = xp.reshape(xp.permute_dims(bits, (1, 2, 0)), (zeros.shape[1], 4 * zeros.shape[2]))[:, :per_sample]
+    return xp.reshape(bits, (zeros.shape[1], maps, segments.per_map))
 
 
 def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
@@ -149,7 +148,7 @@ def shift_units(space: Words, rows: Any, by: int) -> Any:
         rows = xp.concat([space.zeros_like(rows, -1, whole), rows[..., :-whole]], axis=-1)
     if part:
         carry = xp.concat([space.zeros_like(rows, -1, 1), rows[..., :-1] >> (32 - part)], axis=-1)
-        rows = ((rows << part) & space.word(MASK32)) | carry
+        rows = space.cut(rows << part) | carry
     return rows
 
 

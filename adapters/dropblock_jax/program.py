@@ -5,7 +5,7 @@ serves a whole schedule; sizes and rules are static.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any, Self
@@ -36,9 +36,21 @@ class Words(words.Words):
     def of(cls, *operands: Array) -> Self:
         return cls(jnp, jnp.uint32, zero=sum(operand.astype(jnp.uint32) for operand in operands) & 0)
 
+    def cut(self, x: Array) -> Array:
+        return x  # past the last bit nothing is left in an unsigned integer
+
     def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        state = jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)
-        return lax.while_loop(lambda state: going(*state), lambda state: body(*state), state)
+        return lax.while_loop(lambda state: going(*state), lambda state: body(*state), self._tied(state))
+
+    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        # In one piece, the generator takes most of the time to compile, and no less to run on a CPU.
+        return lax.fori_loop(0, times // 2, lambda _, state: body(*body(*state)), self._tied(state))
+
+    def gap(self, u: Array, table: Array) -> Array:
+        return jnp.sum(u[..., None] < table, axis=-1, dtype=self.dtype)
+
+    def _tied(self, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        return jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,12 @@ class Plan:
     renorm: str
     channels_last: bool
     axis_name: Any = None
+
+    @property
+    def row_dtype(self) -> Any:
+        """The narrowest words that hold a row; of rows over 32 units, several of the widest do."""
+        width = self.segments.feat[-1]
+        return jnp.uint8 if width <= 8 else jnp.uint16 if width <= 16 else jnp.uint32
 
     @property
     def saved(self) -> tuple[str, ...]:
@@ -71,22 +89,24 @@ def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Arr
 
 
 def _lines_5_to_8(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, plan: Plan) -> Array:
-    space = Words.of(key[0], numbers[0], stream, *threshold[:2])
-    table = threshold.table(plan.segments.length)
-    seeds = words.drawn_words(space, (key[0], key[1]), numbers, plan.maps, plan.segments, table, stream)
+    segments = plan.segments
+    table = jnp.asarray(threshold.table)[: segments.length]
+    space = Words.of(key[0], numbers[0], stream, table[0], jnp.asarray(threshold.draws))
+    seeds = words.drawn_words(space, (key[0], key[1]), numbers, plan.maps, segments, table, stream)
     seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
     rows = _rows(space, seeds, plan)  # line 6
     wide = jnp.promote_types(x.dtype, jnp.float32)
     scale = checkpoint_name(_scale(space, rows, threshold, wide, plan), SCALE)
     y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
-    return jnp.where(_dropped(space, rows, plan), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
+    return jnp.where(_dropped(rows, plan), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
 
 
 def _rows(space: Words, seeds: Array, plan: Plan) -> Array:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
     def grow() -> Array:
-        rows = words.dilate(space, words.anchor_words(space, seeds, plan.segments), plan.segments)
+        anchors = words.anchor_words(space, seeds, plan.segments).astype(plan.row_dtype)
+        rows = words.dilate(replace(space, dtype=plan.row_dtype), anchors, plan.segments)
         return jnp.moveaxis(rows, 1, -1) if plan.channels_last else rows
 
     # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if
@@ -119,11 +139,12 @@ def _scale(space: Words, rows: Array, threshold: Threshold, wide: Any, plan: Pla
     return jnp.moveaxis(scale, 1, -1) if plan.channels_last else scale
 
 
-def _dropped(space: Words, rows: Array, plan: Plan) -> Array:
+def _dropped(rows: Array, plan: Plan) -> Array:
     """One bool a unit, in the order of the activations. The compiler fuses it into the multiplication."""
     width = plan.segments.feat[-1]
-    if not plan.channels_last:
-        return words.unpack(space, rows, plan.segments.feat)
-    bits = (rows[..., None, :] >> space.arange(min(width, 32))[:, None]) & 1
-    units = bits.reshape(*rows.shape[:-2], -1, rows.shape[-1])
-    return units[..., :width, :] != 0
+    shifts = jnp.arange(min(width, 32), dtype=rows.dtype)
+    rows, shifts = (rows[..., None, :], shifts[:, None]) if plan.channels_last else (rows[..., None], shifts)
+    bits = (rows >> shifts) & 1
+    axis = -2 if plan.channels_last else -1
+    units = lax.collapse(bits, bits.ndim + axis - 1, bits.ndim + axis + 1)
+    return lax.slice_in_dim(units, 0, width, axis=axis) != 0

@@ -10,7 +10,7 @@ from jax import Array
 from dropblock_core import validate
 from dropblock_core.gamma import area_ratio, gamma
 from dropblock_core.law import cover_counts, expected_keep
-from dropblock_core.stream import Segments, threshold_word
+from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
 
 
@@ -31,7 +31,7 @@ class Threshold(NamedTuple):
     It belongs to one block and one map: make one for each feature size, with :meth:`of`.
     """
 
-    q: Any  # uint32, 2^32 - t of the stream's rule; means nothing where nothing is drawn
+    table: Any  # uint32 [32], T_1 and so on of the stream's rule; means nothing where nothing is drawn
     draws: Any  # bool, whether gamma > 0
     factor: Any  # 1 / the exact expected keep fraction, for ``renorm="expected"``
 
@@ -58,7 +58,7 @@ class Threshold(NamedTuple):
         kept = expected_keep(gamma, segments.block, segments.feat)
         factor = 1.0 / kept if kept else 0.0
         # Arrays and not scalars: Flax and Equinox take a scalar for a part of the program.
-        return cls(np.array(2**32 - max(t, 1), np.uint32), np.array(t > 0), np.array(factor))
+        return cls(np.array(thresholds(max(t, 1), 32), np.uint32), np.array(t > 0), np.array(factor))
 
     @classmethod
     def traced(cls, keep_prob: Array, segments: Segments, gamma_scale: float) -> Self:
@@ -70,15 +70,10 @@ class Threshold(NamedTuple):
         # Neither 1 - g nor 2^32 - 1 has a float32; above 1 the integer would be undefined, and is not used.
         t = jnp.rint(jnp.where(draws & (g < 1), g, 0) * 2.0**32).astype(jnp.uint32)
         q = jnp.where(g >= 1, jnp.uint32(0), -jnp.maximum(t, 1))
+        table = [q]
+        while len(table) < 32:
+            table.append(limb_product(table[-1], q)[0])
         n, units = np.unique(cover_counts(segments.block, segments.feat), return_counts=True)
         g = jnp.where(draws, jnp.minimum(g, 1), 0)
         kept = (units.astype(np.float32) * jnp.exp(n.astype(np.float32) * jnp.log1p(-g))).sum() / prod(segments.feat)
-        return cls(q, draws, jnp.where(kept > 0, 1 / kept, 0))
-
-    def table(self, length: int) -> list[Array]:
-        """``T_1`` to ``T_length``: each the high word of the last one times q."""
-        q = jnp.asarray(self.q)
-        table = [q]
-        while len(table) < length:
-            table.append(limb_product(table[-1], q)[0])
-        return table
+        return cls(jnp.stack(table), draws, jnp.where(kept > 0, 1 / kept, 0))

@@ -23,6 +23,10 @@ BUILT_IN = {
     "torch": ("dropblock_conformance.subjects.torch_eager", "this project's PyTorch adapter"),
     "torch-compile": ("dropblock_conformance.subjects.torch_compile", "the same inside torch.compile"),
     "torch-triton": ("dropblock_conformance.subjects.torch_triton", "its Triton kernels, on a GPU or interpreted"),
+    "jax": ("dropblock_conformance.subjects.jax_eager", "this project's JAX adapter"),
+    "jax-jit": ("dropblock_conformance.subjects.jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
+    "flax": ("dropblock_conformance.subjects.jax_flax", "its layer for Flax NNX"),
+    "equinox": ("dropblock_conformance.subjects.jax_equinox", "its layer for Equinox"),
     "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
 }
 
