@@ -1,0 +1,75 @@
+"""Maps whose size a graph does not know: the mask comes from the NumPy reference when the graph runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dropblock_core.call import Call
+from dropblock_core.mask import dropped_units
+from dropblock_tf import program
+
+
+def drop(
+    x: Any, keep_prob: Any, key: Any, sample_offset: Any, stream: Any, channels_last: bool, options: dict[str, Any]
+) -> Any:
+    """Lines 5 to 8 for activations `x` of unknown sizes; `options` are checked when the sizes are known."""
+
+    def mask(shape: Any, keep_prob: Any, key: Any, sample_offset: Any, stream: Any) -> tuple[Any, Any]:
+        call = Call.checked(
+            _channels_first(shape.tolist(), channels_last),
+            np.dtype(np.float32),
+            1.0 if np.isnan(keep_prob) else float(np.clip(keep_prob, 0, 1)),
+            seed=int(key[0]) | int(key[1]) << 32,
+            sample_offset=int(sample_offset),
+            stream=int(stream),
+            foreign={},
+            **options,
+        )
+        return _mask(call, channels_last)
+
+    arguments = tf.shape(x), tf.cast(keep_prob, tf.float64), key, sample_offset, stream
+    bits, scale = tf.numpy_function(mask, arguments, [tf.uint8, tf.float64], stateful=False)
+    bits.set_shape([None])
+    scale.set_shape([None] * x.shape.rank)
+    scale = tf.cast(scale, tf.float64 if x.dtype == tf.float64 else tf.float32)
+    sizes = tf.unstack(tf.shape(x))
+    if not options["per_channel"]:
+        sizes[-1 if channels_last else 1] = 1
+
+    @tf.custom_gradient
+    def lines_7_and_8(x: Any) -> Any:
+        units = tf.reshape(tf.bitwise.right_shift(bits[:, None], tf.constant(list(range(8)), tf.uint8)) & 1, [-1])
+        dropped = tf.reshape(tf.cast(units, tf.bool)[: tf.reduce_prod(sizes)], sizes)
+        y = program.apply(x, dropped, scale, channels_last=False)
+        return tf.ensure_shape(y, x.shape), lines_7_and_8
+
+    return lines_7_and_8(x)
+
+
+def _mask(call: Call, channels_last: bool) -> tuple[Any, Any]:
+    """The dropped units, a bit each, and line 8's factor, both in the order of the activations."""
+    dropped = dropped_units(
+        call.seed or 0, call.samples, call.maps, call.segments, call.gamma, call.sample_offset, call.stream
+    )
+    scale: Any = call.fixed_scale
+    if scale is None:
+        axes = tuple(
+            {"tensor": range(dropped.ndim), "sample": range(1, dropped.ndim), "map": range(2, dropped.ndim)}[
+                call.renorm
+            ]
+        )
+        ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=True)
+        scale = np.where(ones > 0, call.count / np.maximum(ones, 1), 0.0)
+    scale = np.reshape(scale, np.shape(scale) or (1,) * dropped.ndim)
+    if channels_last:
+        dropped, scale = np.moveaxis(dropped, 1, -1), np.moveaxis(scale, 1, -1)
+    return np.packbits(dropped, bitorder="little"), scale
+
+
+def _channels_first(shape: Sequence[Any], channels_last: bool) -> tuple[Any, ...]:
+    if not channels_last:
+        return tuple(shape)
+    samples, *feat, channels = shape
+    return (samples, channels, *feat)

@@ -1,0 +1,43 @@
+"""From keep_prob to the integers that a mask is drawn by, in a program: in float64, so to the very bits of the host."""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import tensorflow as tf
+
+from dropblock_core.gamma import area_ratio
+from dropblock_core.law import cover_counts, expected_keep
+from dropblock_core.stream import Segments, threshold_word, thresholds
+from dropblock_core.words import limb_product
+from dropblock_tf.namespace import Array
+
+
+class Threshold(NamedTuple):
+    table: Any  # int64 [32], T_1 and so on of the stream's rule; means nothing where nothing is drawn
+    draws: Any  # bool, whether gamma > 0
+    factor: Any  # float64, 1 / the exact expected keep fraction, for renorm="expected"
+
+    @classmethod
+    def of_gamma(cls, gamma: float, segments: Segments) -> Self:
+        """Of a gamma that the host knows."""
+        t = threshold_word(gamma)
+        kept = expected_keep(gamma, segments.block, segments.feat)
+        table = tf.constant(thresholds(max(t, 1), 32), tf.int64)
+        return cls(table, tf.constant(t > 0), tf.constant(1.0 / kept if kept else 0.0, tf.float64))
+
+    @classmethod
+    def symbolic(cls, keep_prob: Any, segments: Segments, gamma_scale: float) -> Self:
+        """Of a tensor without a value yet: clamped to [0, 1], and NaN drops nothing."""
+        keep_prob = tf.clip_by_value(tf.cast(keep_prob, tf.float64), 0.0, 1.0)
+        # Eq. (1) as the host evaluates it, in this order.
+        gamma = tf.minimum(gamma_scale * (1.0 - keep_prob) * area_ratio(segments.block, segments.feat), 1.0)
+        draws = gamma > 0  # False for NaN
+        gamma = tf.where(draws, gamma, 0.0)
+        q = Array(2**32 - tf.maximum(tf.cast(tf.round(gamma * 2.0**32), tf.int64), 1))
+        table = [q]
+        while len(table) < 32:
+            table.append(limb_product(table[-1], q)[0])
+        n, units = np.unique(cover_counts(segments.block, segments.feat), return_counts=True)
+        kept = tf.reduce_sum(units / units.sum() * (1.0 - gamma) ** n.astype(float))
+        factor = tf.where(kept > 0, 1.0 / tf.maximum(kept, 2.0**-1000), 0.0)
+        return cls(tf.stack([threshold.tensor for threshold in table]), draws, factor)
