@@ -42,6 +42,10 @@ class Words:
     def arange(self, stop: int) -> Any:
         return self.xp.arange(stop, dtype=self.dtype, device=self.device)
 
+    def product(self, a: Any, m: int) -> tuple[Any, Any]:
+        """High and low word of ``a * m``."""
+        return limb_product(a, m)
+
     def cut(self, x: Any) -> Any:
         """What a shift to the left pushed past 32 bits taken away, where the dtype is wider."""
         return x & self.word(MASK32)
@@ -88,7 +92,7 @@ def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, 
     shape = (samples.shape[0], -(-segments // 4))
     counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
     counter = tuple(space.xp.broadcast_to(word, shape) for word in counter)
-    return space.xp.stack(philox(counter, key, limb_product, space.word, space.repeat))
+    return space.xp.stack(philox(counter, key, space.product, space.word, space.repeat))
 
 
 def seed_words(

@@ -26,7 +26,7 @@ def layers_of(case: Case) -> dict[str, Layer]:
     valid = tf.constant((centred[0][:, None] & centred[1])[None, :, :, None])
 
     def max_pool(x: Any) -> Any:
-        """The authors' rule: a random number a unit of the whole map, seeds where blocks fit, a maximum over windows."""
+        """The authors' rule: a random number a unit of the map, seeds where a block fits, a maximum over windows."""
         seeds = valid & (tf.random.uniform(tf.shape(x)) < gamma(keep_prob, block, feat))
         mask = 1 - tf.nn.max_pool2d(tf.cast(seeds, x.dtype), block, 1, "SAME")
         return x * mask * (tf.cast(tf.size(mask), x.dtype) / tf.reduce_sum(mask))

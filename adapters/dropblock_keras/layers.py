@@ -1,0 +1,155 @@
+"""DropBlock as Keras layers, in the manner of ``keras.layers.Dropout``."""
+
+from typing import Any
+
+import keras
+
+from dropblock_core import validate
+from dropblock_keras import native
+
+
+class DropBlock(keras.layers.Layer):
+    """Drops blocks in training, and returns its input in inference.
+
+    Args:
+        keep_prob: probability of keeping a unit, in [0, 1]. A weight that is not trained: :class:`KeepProbSchedule`, or
+            ``layer.keep_prob = 0.95``, changes it without tracing anew, and it is saved with the model.
+        block_size: side of the dropped block, or one per spatial axis; clipped to the map.
+        per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. Inside a compiled program
+            `calibrated` needs a keep_prob that stays as it is, and keeps this layer's out of the weights.
+        seed: an int for the layer's ``SeedGenerator``; the same one gives the same masks on each of Keras's backends.
+        data_format: ``"channels_last"`` or ``"channels_first"``; by default Keras's own setting.
+
+    Call arguments:
+        inputs: activations, of a floating dtype; any size but the channels' may be unknown.
+        training: whether to drop blocks.
+
+    Raises:
+        ValueError, TypeError: an argument breaks rule R14; the message names it, its value, the rule and the remedy.
+    """
+
+    rank: int
+
+    def __init__(
+        self,
+        keep_prob: float = 0.9,
+        block_size: int | tuple[int, ...] = 7,
+        *,
+        per_channel: bool = True,
+        renorm: str = "tensor",
+        gamma_scale: float = 1.0,
+        calibrated: bool = False,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        validate.no_foreign_keywords({k: v for k, v in kwargs.items() if k in validate.DROP_KEYWORDS}, name)
+        keep_prob = validate.probability("keep_prob", keep_prob)
+        sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
+        validate.block_sides(sides, (2**31,) * self.rank)
+        options = {
+            "block_size": sides,
+            "per_channel": per_channel,
+            "renorm": validate.renorm(renorm),
+            "gamma_scale": validate.gamma_scale(gamma_scale, calibrated=calibrated),
+            "calibrated": calibrated,
+        }
+        super().__init__(**kwargs)
+        self._options = options
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.data_format = keras.backend.image_data_format() if data_format is None else data_format
+        if self.data_format not in ("channels_last", "channels_first"):
+            raise ValueError(f"data_format={data_format!r} is unknown: choose 'channels_last' or 'channels_first'")
+        self.supports_masking = True
+        self._keep_prob: Any = keep_prob
+        if not calibrated:
+            self._keep_prob = self.add_weight(
+                shape=(),
+                initializer=lambda shape, dtype: keras.ops.convert_to_tensor(keep_prob, dtype),
+                # JAX has float64 only where it is switched on.
+                dtype="float32" if keras.backend.backend() == "jax" else "float64",
+                trainable=False,
+                autocast=False,
+                name="keep_prob",
+            )
+        self.built = True
+
+    @property
+    def keep_prob(self) -> float:
+        value = self._keep_prob if self._options["calibrated"] else self._keep_prob.value
+        return float(keras.ops.convert_to_numpy(value))
+
+    @keep_prob.setter
+    def keep_prob(self, value: float) -> None:
+        value = validate.probability("keep_prob", value)
+        if self._options["calibrated"]:
+            self._keep_prob = value
+        else:
+            self._keep_prob.assign(value)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        keep_prob = self._keep_prob if self._options["calibrated"] else self._keep_prob.value
+        words = self.seed_generator.next()
+        return native.drop_block()(inputs, keep_prob, words, self.data_format == "channels_last", self._options)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
+        if len(inputs.shape) != self.rank + 2:
+            raise ValueError(
+                f"{type(self).__name__} got an input of shape {tuple(inputs.shape)}: it takes [samples, *spatial, "
+                f"channels] with {self.rank} spatial axes"
+            )
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        # Keras keeps this to itself; with it a model that is loaded goes on with the masks that were to come.
+        store["seed_generator_state"] = keras.ops.convert_to_numpy(self.seed_generator.state.value)
+
+    def load_own_variables(self, store: Any) -> None:
+        own = {key: store[key] for key in store.keys() if key != "seed_generator_state"}  # noqa: SIM118  # not a dict
+        super().load_own_variables(own)
+        self.seed_generator.state.assign(store["seed_generator_state"])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "keep_prob": self.keep_prob,
+            **self._options,
+            "seed": self.seed,
+            "data_format": self.data_format,
+        }
+
+
+@keras.saving.register_keras_serializable("dropblock")
+class DropBlock1D(DropBlock):
+    """:class:`DropBlock` for sequences ``[samples, length, channels]``."""
+
+    rank = 1
+
+
+@keras.saving.register_keras_serializable("dropblock")
+class DropBlock2D(DropBlock):
+    """:class:`DropBlock` for images ``[samples, height, width, channels]``.
+
+    >>> import numpy as np
+    >>> layer = DropBlock2D(keep_prob=0.9, block_size=7, seed=0)
+    >>> x = np.ones((8, 14, 14, 64), "float32")
+    >>> round(float(np.mean(layer(x, training=True))), 4), float(np.mean(layer(x)))
+    (1.0, 1.0)
+    """
+
+    rank = 2
+
+
+@keras.saving.register_keras_serializable("dropblock")
+class DropBlock3D(DropBlock):
+    """:class:`DropBlock` for volumes ``[samples, depth, height, width, channels]``."""
+
+    rank = 3

@@ -1,0 +1,50 @@
+"""Scheduled DropBlock (section 3 of the paper) as a callback."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+
+from dropblock_keras.layers import DropBlock
+
+
+class KeepProbSchedule(keras.callbacks.Callback):
+    """Sets keep_prob before each training step to what `schedule` says of the number of finished steps.
+
+    That number is the optimizer's ``iterations``, so that a run restored by ``BackupAndRestore``, by ``load_model`` or
+    by hand goes on where it was. Nothing is traced anew.
+
+    Args:
+        schedule: a function of the step, such as :class:`dropblock_core.LinearSchedule`.
+        layers: the layers to set; by default all DropBlock layers of the model.
+    """
+
+    def __init__(self, schedule: Callable[[int], float], layers: Iterable[DropBlock] | None = None) -> None:
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                f"schedule={schedule!r} is a {type(schedule).__name__}: pass a function of the step, such as "
+                "LinearSchedule(keep_prob=0.9, steps=10_000)"
+            )
+        self.schedule = schedule
+        self.layers = None if layers is None else list(layers)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.layers is None:
+            self.layers = [layer for layer in self.model._flatten_layers() if isinstance(layer, DropBlock)]
+        if not self.layers:
+            raise ValueError("the model has no DropBlock layer, so nothing is scheduled: add one, or pass layers=")
+        self._set()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._set()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # What is saved now belongs to the next step.
+        self._set()
+
+    def _set(self) -> None:
+        # The model first: on JAX, asking for it brings its variables up to date.
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations.value))
+        for layer in self.layers or ():
+            layer.keep_prob = self.schedule(step)

@@ -1,0 +1,216 @@
+"""What holds on every backend of Keras; `test_keras` runs it once for each."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from dropblock_core import drop_block
+from dropblock_keras import (
+    DropBlock1D,
+    DropBlock2D,
+    DropBlock3D,
+    KeepProbSchedule,
+    LinearSchedule,
+    add_dropblock,
+)
+
+BACKEND = keras.backend.backend()
+# Keras's own conversions to NumPy.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+JITS = [False] if BACKEND == "torch" else [False, True]
+
+
+def array(x: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(keras.ops.convert_to_numpy(x))
+
+
+def normal(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def reference(x: np.ndarray[Any, Any], *arguments: Any, **options: Any) -> np.ndarray[Any, Any]:
+    return np.moveaxis(drop_block(np.moveaxis(x, -1, 1), *arguments, **options), 1, -1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(DropBlock1D, (3, 40, 4)), (DropBlock2D, (3, 14, 14, 4)), (DropBlock3D, (2, 6, 7, 8, 3))],
+)
+def test_r13_a_seed_gives_the_masks_of_numpy(layer: Any, shape: tuple[int, ...]) -> None:
+    x, layer = normal(*shape), layer(0.75, 3, seed=5)
+    for call in range(2):
+        # The layer's n-th call is the seed's two words (seed, n).
+        expected = reference(x, float(np.float32(0.75)), 3, seed=5 | call << 32)
+        y = array(layer(x, training=True))
+        np.testing.assert_array_equal(y == 0, expected == 0)
+        np.testing.assert_allclose(y, expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize(
+    "options", [{"renorm": "map"}, {"per_channel": False}, {"gamma_scale": 0.25}, {"calibrated": True}]
+)
+def test_options_reach_the_backend(options: dict[str, Any]) -> None:
+    x = normal(3, 14, 14, 4)
+    y = array(DropBlock2D(0.75, 5, seed=1, **options)(x, training=True))
+    np.testing.assert_allclose(y, reference(x, 0.75, 5, seed=1, **options), rtol=3e-7)
+
+
+def test_channels_first_is_the_same_mask() -> None:
+    x = normal(3, 4, 14, 14)
+    y = array(DropBlock2D(0.75, 5, seed=1, data_format="channels_first")(x, training=True))
+    np.testing.assert_allclose(y, drop_block(x, 0.75, 5, seed=1), rtol=3e-7)
+
+
+def test_r01_inference_returns_the_input_and_draws_nothing() -> None:
+    x, layer = normal(2, 8, 8, 3), DropBlock2D(seed=1)
+    np.testing.assert_array_equal(array(layer(x)), x)
+    assert array(layer.seed_generator.state).tolist() == [1, 0]
+
+
+def test_mixed_precision_keeps_the_compute_dtype() -> None:
+    layer = DropBlock2D(0.75, 3, seed=1, dtype="mixed_float16")
+    y = layer(keras.ops.ones((2, 8, 8, 3)), training=True)
+    assert keras.backend.standardize_dtype(y.dtype) == "float16"
+    np.testing.assert_array_equal(array(y) == 0, reference(np.ones((2, 8, 8, 3)), 0.75, 3, seed=1) == 0)
+
+
+def test_symbolic_calls_know_the_shape_and_pass_a_mask_through() -> None:
+    x = keras.Input((None, None, 3))
+    assert DropBlock2D()(x).shape == (None, None, None, 3)
+    assert DropBlock2D().compute_output_shape((None, 7, 7, 3)) == (None, 7, 7, 3)
+    assert DropBlock2D().supports_masking
+    with pytest.raises(ValueError, match="1 spatial axes"):
+        DropBlock1D()(x)
+
+
+def model() -> Any:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 12, 1))
+    y = DropBlock2D(0.9, 3, seed=1)(keras.layers.Conv2D(4, 3, padding="same")(x))
+    return keras.Model(x, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(y)))
+
+
+def compiled(jit: bool, eager: bool = False) -> Any:
+    network = model()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile("sgd", loss, jit_compile=jit, run_eagerly=eager)
+    return network
+
+
+def layer_of(network: Any) -> DropBlock2D:
+    return next(layer for layer in network.layers if isinstance(layer, DropBlock2D))
+
+
+DATA = normal(64, 12, 12, 1), np.arange(64) % 10
+
+
+class Seen(keras.callbacks.Callback):
+    """The keep_prob of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep_probs: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.keep_probs.append(layer_of(self.model).keep_prob)
+
+
+@pytest.mark.parametrize("jit", JITS)
+def test_r12_a_schedule_follows_the_steps_and_traces_once(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, call = [], DropBlock2D.call
+    monkeypatch.setattr(
+        DropBlock2D, "call", lambda self, x, training=False: traced.append(1) or call(self, x, training)
+    )
+    network, schedule, seen = compiled(jit), LinearSchedule(0.8, 16), Seen()
+    before = len(traced)
+    network.fit(*DATA, batch_size=16, epochs=5, verbose=0, callbacks=[KeepProbSchedule(schedule), seen])
+    np.testing.assert_allclose(seen.keep_probs, [schedule(step) for step in range(20)], rtol=1e-6)
+    if BACKEND == "tensorflow" or jit:  # the others trace nothing
+        assert len(traced) - before <= 2  # building may look once more
+
+
+def test_fit_runs_eagerly() -> None:
+    compiled(jit=False, eager=True).fit(*DATA, batch_size=32, verbose=0)
+
+
+def test_saving_keeps_the_masks_to_come(tmp_path: Path) -> None:
+    network = compiled(jit=False)
+    network.fit(*DATA, batch_size=16, verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.8, 2))])
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = normal(4, 12, 12, 1)
+    assert layer_of(loaded).keep_prob == layer_of(network).keep_prob
+    np.testing.assert_array_equal(array(loaded(x, training=True)), array(network(x, training=True)))
+    assert layer_of(loaded).get_config() == layer_of(network).get_config()
+
+
+def test_a_run_restored_from_a_backup_ends_as_one_that_never_stopped(tmp_path: Path) -> None:
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def fit(network: Any, *callbacks: Any) -> Any:
+        schedule = KeepProbSchedule(LinearSchedule(0.8, 12))
+        network.fit(*DATA, batch_size=16, epochs=4, shuffle=False, verbose=0, callbacks=[schedule, *callbacks])
+        return network
+
+    whole = fit(compiled(jit=False))
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(jit=False), backup, Stop())
+    resumed = fit(compiled(jit=False), keras.callbacks.BackupAndRestore(tmp_path))
+    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("version", ["ResNet50", "ResNet50V2"])
+def test_add_dropblock_places_as_the_paper_and_keeps_the_function(version: str) -> None:
+    resnet = getattr(keras.applications, version)(weights=None, input_shape=(64, 64, 3), classes=4)
+    dropped = add_dropblock(resnet, keep_prob=0.8)
+    placed = [layer for layer in dropped.layers if isinstance(layer, DropBlock2D)]
+    assert len(placed) == 4 * (6 + 3)  # blocks of groups 3 and 4
+    scales = {layer.name[:5]: layer.get_config()["gamma_scale"] for layer in placed}
+    assert scales == {"conv4": 0.25, "conv5": 1.0}
+    x = normal(1, 64, 64, 3)
+    np.testing.assert_allclose(array(dropped(x)), array(resnet(x)), atol=1e-6)
+    assert np.isfinite(array(dropped(x, training=True))).all()
+    assert (
+        len([layer for layer in add_dropblock(resnet, (4,), skip=False).layers if isinstance(layer, DropBlock2D)]) == 9
+    )
+
+
+def test_add_dropblock_says_what_it_knows() -> None:
+    with pytest.raises(ValueError, match=r"keras\.applications"):
+        add_dropblock(model())
+    with pytest.raises(ValueError, match="groups 1 to 4"):
+        add_dropblock(model(), groups=(5,))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"rate": 0.1}, TypeError, "keep_prob=0.9 for rate=0.1"),
+        ({"keep_prob": 1.5}, ValueError, "keep_prob=1.5 is outside"),
+        ({"block_size": 0}, ValueError, "block_size=0 is below 1"),
+        ({"renorm": "mean"}, ValueError, "choose one of"),
+        ({"gamma_scale": -1}, ValueError, "gamma_scale=-1"),
+        ({"calibrated": True, "gamma_scale": 2.0}, ValueError, "one or the other"),
+        ({"data_format": "NHWC"}, ValueError, "channels_last"),
+    ],
+)
+def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        DropBlock2D(**arguments)
+
+
+def test_a_schedule_needs_a_function_and_a_layer() -> None:
+    with pytest.raises(TypeError, match="function of the step"):
+        KeepProbSchedule(0.9)
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    network.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no DropBlock layer"):
+        network.fit(normal(4, 4), normal(4, 1), verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.9, 1))])
