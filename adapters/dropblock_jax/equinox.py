@@ -6,7 +6,7 @@ import equinox as eqx
 from jax import Array
 
 from dropblock_jax.functional import drop_block
-from dropblock_jax.options import checked
+from dropblock_jax.options import checked, checked_keep_prob
 
 
 class DropBlock(eqx.Module):
@@ -42,7 +42,7 @@ class DropBlock(eqx.Module):
         inference: bool = False,
         **options: Any,
     ) -> None:
-        self.keep_prob = keep_prob
+        self.keep_prob = checked_keep_prob(keep_prob)
         self.block_size = block_size
         self.inference = inference
         self.options = checked(options, without=("data_format",))

@@ -7,7 +7,7 @@ from flax.nnx.module import first_from
 from jax import Array
 
 from dropblock_jax.functional import drop_block
-from dropblock_jax.options import checked
+from dropblock_jax.options import checked, checked_keep_prob
 from dropblock_jax.threshold import Threshold
 
 
@@ -43,7 +43,7 @@ class DropBlock(nnx.Module):
     ) -> None:
         if rngs is not None and not isinstance(rngs, nnx.Rngs | nnx.RngStream):
             raise TypeError(f"rngs={rngs!r} is a {type(rngs).__name__}: pass nnx.Rngs(...), or one of its streams")
-        self.keep_prob = nnx.data(keep_prob) if isinstance(keep_prob, Threshold) else keep_prob
+        self.keep_prob = nnx.data(keep_prob) if isinstance(keep_prob, Threshold) else checked_keep_prob(keep_prob)
         self.block_size = block_size
         self.deterministic = deterministic
         self.rng_collection = rng_collection

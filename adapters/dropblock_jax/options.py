@@ -14,3 +14,8 @@ def checked(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dic
         {name: value for name, value in options.items() if name not in NAMES or name in without}, "DropBlock"
     )
     return dict(options)
+
+
+def checked_keep_prob(keep_prob: Any) -> Any:
+    """`keep_prob`; ValueError or TypeError for a number outside [0, 1]. An array is looked at where it is used."""
+    return validate.probability("keep_prob", keep_prob) if isinstance(keep_prob, (int, float, str)) else keep_prob

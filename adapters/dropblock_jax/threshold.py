@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from dropblock_core import validate
 from dropblock_core.gamma import area_ratio, gamma
@@ -63,7 +63,8 @@ class Threshold(NamedTuple):
     @classmethod
     def traced(cls, keep_prob: Array, segments: Segments, gamma_scale: float) -> Self:
         """Inside a program, from any scalar: clamped to [0, 1], and NaN drops nothing."""
-        keep_prob = jnp.clip(keep_prob.astype(jnp.float32), 0, 1)
+        # A layer may hold it beside its parameters, but nothing is learnt from a mask's probability.
+        keep_prob = jnp.clip(lax.stop_gradient(keep_prob).astype(jnp.float32), 0, 1)
         ratio = np.float32(gamma_scale * area_ratio(segments.block, segments.feat))
         g = ratio * (1 - keep_prob)
         draws = g > 0  # False for NaN

@@ -7,16 +7,15 @@ It needs `pip install '.[torch,conformance]' scikit-learn` in a checkout. Fashio
 dataset-fashion-mnist. Where that is not installed, scikit-learn's handwritten digits serve, enlarged to the same size.
 """
 
-import gzip
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 import torch.nn.functional as F
+from images import DEFAULT, load_images
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
@@ -24,29 +23,7 @@ from torch import Tensor, nn
 from dropblock_core import LinearSchedule
 from dropblock_torch import KeepProbScheduler, add_dropblock
 
-DATA = "/usr/share/datasets/fashion-mnist"  # of Debian's package
 Images = tuple[Tensor, Tensor]  # uint8 [n, 1, 28, 28], and their classes [n]
-
-
-# --- the images -----------------------------------------------------------------------------------------------------
-
-
-def read(folder: Path, part: str) -> Images:
-    """The images of a part, "train" or "t10k", in the format of MNIST's files."""
-    arrays = []
-    for name, header in ((f"{part}-images-idx3-ubyte.gz", 16), (f"{part}-labels-idx1-ubyte.gz", 8)):
-        with gzip.open(folder / name) as file:
-            arrays.append(torch.tensor(np.frombuffer(file.read(), np.uint8, offset=header)))
-    return arrays[0].view(-1, 1, 28, 28), arrays[1].long()
-
-
-def digits() -> tuple[Images, Images]:
-    """1,437 images of 8x8 to train with and 360 to test with, enlarged to 28x28."""
-    from sklearn.datasets import load_digits
-
-    images, classes = (torch.tensor(array) for array in load_digits(return_X_y=True))
-    large = F.interpolate(images.view(-1, 1, 8, 8), size=28, mode="bilinear").mul(255 / 16).byte()
-    return (large[:1437], classes[:1437]), (large[1437:], classes[1437:])
 
 
 # --- the network ----------------------------------------------------------------------------------------------------
@@ -167,7 +144,7 @@ def device_named(context: Any, option: Any, name: str) -> torch.device:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--data", default=DATA if Path(DATA).is_dir() else "digits", help="Folder of MNIST's files, or digits.")
+@click.option("--data", default=DEFAULT, help="Folder of MNIST's files, or digits.")
 @click.option("--limit", type=click.IntRange(1), default=60_000, help="Train with so many images at most.")
 @click.option("--epochs", type=click.IntRange(1), default=5, help="Epochs of the whole run, which the schedule spans.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, help="Images a step.")
@@ -192,14 +169,10 @@ def main(
     if checkpoint and resume and not checkpoint.exists():
         raise click.UsageError(f"--checkpoint {checkpoint} is not there: --resume has nothing to go on from")
     settings["device"] = device.type
-    data = settings["data"]
-    try:
-        training, test = digits() if data == "digits" else (read(Path(data), "train"), read(Path(data), "t10k"))
-    except (OSError, EOFError, ValueError, RuntimeError) as error:
-        remedy = "`apt install dataset-fashion-mnist`, or pass --data digits"
-        raise click.UsageError(f"--data {data} cannot be read ({error}): {remedy}") from error
-    training = tuple(part[: settings["limit"]].to(device) for part in training)
-    test = tuple(part.to(device) for part in test)
+    training, test = (
+        (torch.tensor(images, device=device)[:, None], torch.tensor(classes, device=device))
+        for images, classes in load_images(settings["data"], settings["limit"])
+    )
     steps = settings["epochs"] * (len(training[0]) // settings["batch_size"])
     if not steps:
         raise click.UsageError(f"{len(training[0])} images are less than one batch: pass a smaller --batch-size")

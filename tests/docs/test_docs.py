@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text()
 SPEC = (ROOT / "docs" / "spec.md").read_text()
 STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
 PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
+JAX = (ROOT / "docs" / "jax.md").read_text()
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -32,6 +33,11 @@ def run_snippets(text: str) -> str:
         for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
             exec(block, names)
     return printed.getvalue()
+
+
+def said_lines(text: str) -> list[str]:
+    """What the comments after a document's print statements say that they print."""
+    return re.findall(r"^ *print\(.*\)  # (.+)$", text, re.MULTILINE)
 
 
 def test_readme_snippets_run_and_print_what_they_say() -> None:
@@ -58,8 +64,13 @@ def test_pytorch_snippets_run_and_print_what_they_say(tmp_path: Path, monkeypatc
 
     import_torchvision()
     monkeypatch.chdir(tmp_path)
-    said = re.findall(r"^ *print\(.*\)  # (.+)$", PYTORCH, re.MULTILINE)
-    assert run_snippets(PYTORCH).splitlines() == said
+    assert run_snippets(PYTORCH).splitlines() == said_lines(PYTORCH)
+
+
+def test_jax_snippets_run_and_print_what_they_say() -> None:
+    for package in ("equinox", "flax", "optax", "torch"):
+        pytest.importorskip(package)
+    assert run_snippets(JAX).splitlines() == said_lines(JAX)
 
 
 def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 from click.testing import CliRunner  # noqa: E402  # after the skips
+from sklearn.datasets import load_digits  # noqa: E402
 
 PATH = Path(__file__).parents[2] / "docs" / "examples" / "pytorch_fashion_mnist.py"
 FEW = ["--data", "digits", "--limit", "130", "--batch-size", "32", "--epochs", "2"]  # four steps an epoch, and a rest
@@ -34,8 +36,15 @@ def example() -> Any:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PATH.parent)  # as for a script, which finds images.py beside it
+        spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def images(example: Any) -> Any:
+    return sys.modules["images"]
 
 
 @pytest.fixture(scope="module")
@@ -111,22 +120,32 @@ def test_a_file_of_the_data_set_that_is_cut_off(example: Any, tmp_path: Path) ->
     assert f"--data {tmp_path} cannot be read" in refusal(example, "--data", str(tmp_path))
 
 
-def test_mnist_s_format_is_read(example: Any, tmp_path: Path) -> None:
-    images, classes = torch.randint(256, (3, 1, 28, 28)).byte(), torch.tensor([7, 0, 9])
+def test_mnist_s_format_is_read(images: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    shown, classes = random.integers(256, size=(3, 28, 28), dtype=np.uint8), np.array([7, 0, 9])
     header = b"header of sixteen"[:16]
-    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.numpy().tobytes()))
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header[:8] + classes.byte().numpy().tobytes()))
-    read = example.read(tmp_path, "t10k")
-    assert torch.equal(read[0], images)
-    assert torch.equal(read[1], classes)
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + shown.tobytes()))
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header[:8] + bytes(classes.tolist())))
+    read = images.read(tmp_path, "t10k")
+    assert np.array_equal(read[0], shown)
+    assert np.array_equal(read[1], classes)
+
+
+def test_digits_are_enlarged_bilinearly(images: Any) -> None:
+    (training, _), (test, classes) = images.digits()
+    small = torch.tensor(load_digits().images)[:, None]
+    exact = torch.nn.functional.interpolate(small, size=28, mode="bilinear")[:, 0].numpy() * 255 / 16
+    rest = exact - np.concatenate([training, test])
+    assert -1e-9 < rest.min() < rest.max() < 1  # rounded down, but for the rounding errors of `exact`
+    assert len(test) == len(classes) == 360
 
 
 @pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="Fashion-MNIST is not installed")
-def test_fashion_mnist_is_read(example: Any) -> None:
+def test_fashion_mnist_is_read(images: Any) -> None:
     for part, number in (("train", 60_000), ("t10k", 10_000)):
-        images, classes = example.read(Path(example.DATA), part)
-        assert images.shape == (number, 1, 28, 28)
-        assert classes.bincount().tolist() == [number // 10] * 10
+        shown, classes = images.read(Path(images.DATA), part)
+        assert shown.shape == (number, 28, 28)
+        assert np.bincount(classes).tolist() == [number // 10] * 10
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,12 @@ BUILT_IN = {
     "jax-jit": ("dropblock_conformance.subjects.jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
     "flax": ("dropblock_conformance.subjects.jax_flax", "its layer for Flax NNX"),
     "equinox": ("dropblock_conformance.subjects.jax_equinox", "its layer for Equinox"),
+    "tf": ("dropblock_conformance.subjects.tf_eager", "this project's TensorFlow adapter"),
+    "tf-function": ("dropblock_conformance.subjects.tf_function", "the same in graphs, as tf.function makes them"),
+    "tf-xla": ("dropblock_conformance.subjects.tf_xla", "the same compiled by XLA"),
+    "keras-tf": ("dropblock_conformance.subjects.keras_layer:tensorflow", "its Keras layers on TensorFlow"),
+    "keras-jax": ("dropblock_conformance.subjects.keras_layer:jax", "its Keras layers on JAX"),
+    "keras-torch": ("dropblock_conformance.subjects.keras_layer:torch", "its Keras layers on PyTorch"),
     "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
 }
 
@@ -41,7 +47,8 @@ def load(name: str) -> Candidate:
         ValueError: no such name, module or attribute, or the attribute is something else; the message says which.
     """
     if name in BUILT_IN:
-        module, attribute = BUILT_IN[name][0], "candidate"
+        module, _, attribute = BUILT_IN[name][0].partition(":")
+        attribute = attribute or "candidate"
     elif ":" in name:
         module, attribute = name.split(":", 1)
     else:
