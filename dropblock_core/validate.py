@@ -162,17 +162,19 @@ def is_real_floating(dtype: Any) -> bool:
     return "float" in str(dtype) and "complex" not in str(dtype)
 
 
-def activations(shape: Sequence[int], dtype: Any) -> tuple[int, ...]:
+def activations(shape: Sequence[int], dtype: Any, *, channels_last: bool = False) -> tuple[int, ...]:
     """The shape of the activations, ``(samples, channels, *spatial)`` with one to three spatial axes, none empty."""
     sizes = tuple(shape)
-    rule = "activations are [samples, channels, *spatial] with 1, 2 or 3 spatial axes"
+    layout = "[samples, *spatial, channels]" if channels_last else "[samples, channels, *spatial]"
+    rule = f"activations are {layout} with 1, 2 or 3 spatial axes"
     if not 3 <= len(sizes) <= 5:
         raise ValueError(f"x has shape {sizes}: {rule}; add an axis for a single sample, as in x[None]")
     if not is_real_floating(dtype):
         raise TypeError(f"x has dtype {dtype}: DropBlock scales what it keeps, so x must be of a real floating type")
-    if min(sizes[2:]) < 1:
+    samples, channels, *feat = (sizes[0], sizes[-1], *sizes[1:-1]) if channels_last else sizes
+    if min(feat) < 1:
         raise ValueError(f"x has shape {sizes}, with an empty spatial axis: each spatial axis needs at least one unit")
-    return sizes
+    return (samples, channels, *feat)
 
 
 def seed_array(seeds: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

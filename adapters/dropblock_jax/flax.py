@@ -47,7 +47,7 @@ class DropBlock(nnx.Module):
         self.block_size = block_size
         self.deterministic = deterministic
         self.rng_collection = rng_collection
-        self.options = nnx.static(checked(options))
+        self.options = nnx.static(tuple(checked(options).items()))  # hashable, as a graph's definition must be
         stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None) if stream is None else stream.fork()
 
@@ -66,7 +66,18 @@ class DropBlock(nnx.Module):
         )
         keep_prob = self.keep_prob if keep_prob is None else keep_prob
         key = None if deterministic or seed is not None else self._key(rngs)
-        return drop_block(x, keep_prob, self.block_size, key=key, seed=seed, training=not deterministic, **self.options)
+        return drop_block(
+            x, keep_prob, self.block_size, key=key, seed=seed, training=not deterministic, **dict(self.options)
+        )
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """For ``nnx.view``.
+
+        Args:
+            deterministic: if True, nothing is dropped.
+        """
+        if deterministic is not None:
+            self.deterministic = deterministic
 
     def _key(self, rngs: Any) -> Any:
         rngs = first_from(rngs, self.rngs, error_msg="DropBlock is not deterministic and has no rngs: give it rngs=")

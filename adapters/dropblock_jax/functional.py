@@ -78,7 +78,9 @@ def drop_block(
     """
     validate.no_foreign_keywords(foreign)
     channels_last = _is_channels_last(data_format)
-    shape = _channels_first_shape(x, channels_last)
+    if not isinstance(x, (jax.Array, np.ndarray)):
+        raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
+    shape = validate.activations(x.shape, x.dtype, channels_last=channels_last)
     has_value = not isinstance(keep_prob, Threshold) and not arrays.is_traced(keep_prob)
     if isinstance(keep_prob, Threshold):
         _check_threshold(gamma_scale, calibrated)
@@ -103,10 +105,8 @@ def drop_block(
             f"axis_name={axis_name!r} with renorm={renorm!r}: only renorm='tensor' counts over an axis; "
             "drop one of them"
         )
-    if not training:
-        return x
-    philox_key = keys.words(key, seed)
-    if call.is_empty or (has_value and call.drops_nothing):
+    keys.check(key, seed, needed=training)
+    if not training or call.is_empty or (has_value and call.drops_nothing):
         return x
     if isinstance(keep_prob, Threshold):
         threshold = keep_prob
@@ -114,9 +114,9 @@ def drop_block(
         threshold = Threshold.of_gamma(call.gamma, call.segments)
     else:
         threshold = Threshold.traced(jnp.asarray(keep_prob), call.segments, call.gamma_scale)
-    numbers = jnp.arange(call.samples, dtype=jnp.uint32) + jnp.asarray(sample_offset).astype(jnp.uint32)
+    numbers = jnp.arange(call.samples, dtype=jnp.uint32) + _word(sample_offset)
     plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, axis_name)
-    return program.drop(x, philox_key, numbers, threshold, jnp.asarray(stream).astype(jnp.uint32), plan)
+    return program.drop(x, keys.words(key, seed), numbers, threshold, _word(stream), plan)
 
 
 def _is_channels_last(data_format: Any) -> bool:
@@ -128,13 +128,9 @@ def _is_channels_last(data_format: Any) -> bool:
     return bool(data_format == "channels_last")
 
 
-def _channels_first_shape(x: Any, channels_last: bool) -> tuple[int, ...]:
-    if not isinstance(x, (jax.Array, np.ndarray)):
-        raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
-    if channels_last and x.ndim >= 2:
-        samples, *feat, channels = x.shape
-        return (samples, channels, *feat)
-    return tuple(x.shape)
+def _word(value: Any) -> Any:
+    """A word of the generator's counter; an int above 2^31 is none of JAX's own."""
+    return value.astype(jnp.uint32) if arrays.is_traced(value) else np.uint32(value)
 
 
 def _check_threshold(gamma_scale: Any, calibrated: bool) -> None:

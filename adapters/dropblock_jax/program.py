@@ -95,7 +95,7 @@ def _lines_5_to_8(x: Array, key: Array, numbers: Array, threshold: Threshold, st
     seeds = words.drawn_words(space, (key[0], key[1]), numbers, plan.maps, segments, table, stream)
     seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
     rows = _rows(space, seeds, plan)  # line 6
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
     scale = checkpoint_name(_scale(space, rows, threshold, wide, plan), SCALE)
     y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
     return jnp.where(_dropped(rows, plan), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0

@@ -71,10 +71,8 @@ class Threshold(NamedTuple):
         # Neither 1 - g nor 2^32 - 1 has a float32; above 1 the integer would be undefined, and is not used.
         t = jnp.rint(jnp.where(draws & (g < 1), g, 0) * 2.0**32).astype(jnp.uint32)
         q = jnp.where(g >= 1, jnp.uint32(0), -jnp.maximum(t, 1))
-        table = [q]
-        while len(table) < 32:
-            table.append(limb_product(table[-1], q)[0])
+        _, table = lax.scan(lambda threshold, _: (limb_product(threshold, q)[0], threshold), q, length=32)
         n, units = np.unique(cover_counts(segments.block, segments.feat), return_counts=True)
         g = jnp.where(draws, jnp.minimum(g, 1), 0)
         kept = (units.astype(np.float32) * jnp.exp(n.astype(np.float32) * jnp.log1p(-g))).sum() / prod(segments.feat)
-        return cls(jnp.stack(table), draws, jnp.where(kept > 0, 1 / kept, 0))
+        return cls(table, draws, jnp.where(kept > 0, 1 / kept, 0))

@@ -82,7 +82,6 @@ def drop_block(
         "calibrated": calibrated,
     }
     call = Call.checked(
-        # A size that is not known yet is checked as the smallest there is.
         [1 if size is None else size for size in shape],
         x.dtype,
         keep_prob if has_value else 0.5,
@@ -132,10 +131,11 @@ def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
     if x.shape.rank is None:
         raise ValueError("x has an unknown rank: give it one with tf.ensure_shape(x, [None, None, None, channels])")
     shape = x.shape.as_list()
-    if channels_last and len(shape) >= 2:
-        samples, *feat, channels = shape
-        shape = [samples, channels, *feat]
-    if len(shape) > 1 and shape[1] is None:
+    # A size that is not known yet is checked as the smallest there is.
+    validate.activations([1 if size is None else size for size in shape], x.dtype, channels_last=channels_last)
+    if channels_last:
+        shape = [shape[0], shape[-1], *shape[1:-1]]
+    if shape[1] is None:
         raise ValueError(
             f"x has shape {x.shape}: the number of channels must be known, as a layer's weights need it too"
         )
