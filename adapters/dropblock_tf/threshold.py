@@ -29,8 +29,9 @@ class Threshold(NamedTuple):
     def symbolic(cls, keep_prob: Any, segments: Segments, gamma_scale: float) -> Self:
         """Of a tensor without a value yet: clamped to [0, 1], and NaN drops nothing."""
         keep_prob = tf.clip_by_value(tf.cast(keep_prob, tf.float64), 0.0, 1.0)
-        # Eq. (1) as the host evaluates it, in this order.
-        gamma = tf.minimum(gamma_scale * (1.0 - keep_prob) * area_ratio(segments.block, segments.feat), 1.0)
+        # Eq. (1) as the host evaluates it, in this order: the maximum keeps compilers from multiplying constants first.
+        gamma = tf.maximum(gamma_scale * (1.0 - keep_prob), 0.0) * area_ratio(segments.block, segments.feat)
+        gamma = tf.minimum(gamma, 1.0)
         draws = gamma > 0  # False for NaN
         gamma = tf.where(draws, gamma, 0.0)
         q = Array(2**32 - tf.maximum(tf.cast(tf.round(gamma * 2.0**32), tf.int64), 1))

@@ -23,6 +23,7 @@ SPEC = (ROOT / "docs" / "spec.md").read_text()
 STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
 PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
 JAX = (ROOT / "docs" / "jax.md").read_text()
+TENSORFLOW = (ROOT / "docs" / "tensorflow.md").read_text()
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -71,6 +72,11 @@ def test_jax_snippets_run_and_print_what_they_say() -> None:
     for package in ("equinox", "flax", "optax", "torch"):
         pytest.importorskip(package)
     assert run_snippets(JAX).splitlines() == said_lines(JAX)
+
+
+def test_tensorflow_snippets_run_and_print_what_they_say() -> None:
+    pytest.importorskip("tensorflow")
+    assert run_snippets(TENSORFLOW).splitlines() == said_lines(TENSORFLOW)
 
 
 def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() -> None:

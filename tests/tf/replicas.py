@@ -1,0 +1,102 @@
+"""What two replicas of a MirroredStrategy do, on two logical CPUs: run by `test_strategy.py`, in a process of its own.
+
+TensorFlow takes its devices once, before anything else. A name on the command line says what to check.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import dropblock_core as core
+from dropblock_tf import drop_block
+
+CALL: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}
+LOCAL = 3
+X = np.random.default_rng(0).normal(size=(2 * LOCAL, 8, 9, 3)).astype(np.float32)
+
+
+def numpys(x: Any, **options: Any) -> Any:
+    return np.moveaxis(core.drop_block(np.moveaxis(x, -1, 1), **CALL, **options), 1, -1)
+
+
+def on_replicas(strategy: Any, call: Any) -> list[Any]:
+    """`call` of each replica's number and its half of the batch, as arrays."""
+
+    @tf.function
+    def step(halves: Any) -> Any:
+        def local(half: Any) -> Any:
+            return call(tf.distribute.get_replica_context().replica_id_in_sync_group, half)
+
+        return strategy.run(local, (halves,))
+
+    halves = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(np.split(X, 2)[context.replica_id_in_sync_group])
+    )
+    return [np.asarray(y) for y in strategy.experimental_local_results(step(halves))]
+
+
+def each_draws_a_mask_of_its_own(strategy: Any) -> None:
+    one, other = on_replicas(strategy, lambda _, x: drop_block(tf.ones_like(x), **CALL))
+    assert ((one == 0) != (other == 0)).any()
+    assert (one == 0).any()
+    assert (other == 0).any()
+
+
+def a_seed_alone_gives_all_the_same_mask(strategy: Any) -> None:
+    one, other = on_replicas(strategy, lambda _, x: drop_block(x, **CALL, seed=4))
+    np.testing.assert_array_equal(one == 0, other == 0)
+
+
+def sample_offset_gives_the_masks_of_the_whole_batch(strategy: Any) -> None:
+    for renorm in ("sample", "map", "expected"):
+        halves = on_replicas(
+            strategy, lambda i, x, r=renorm: drop_block(x, **CALL, seed=4, renorm=r, sample_offset=i * LOCAL)
+        )
+        whole = numpys(X, seed=4, renorm=renorm)
+        np.testing.assert_array_equal(np.concatenate(halves) == 0, whole == 0)
+        np.testing.assert_allclose(np.concatenate(halves), whole, rtol=2.5e-7)
+
+
+def line_8_counts_on_each_replica(strategy: Any) -> None:
+    halves = on_replicas(strategy, lambda i, x: drop_block(x, **CALL, seed=4, sample_offset=i * LOCAL))
+    for number, (half, x) in enumerate(zip(halves, np.split(X, 2), strict=True)):
+        expected = numpys(x, seed=4, sample_offset=number * LOCAL)
+        np.testing.assert_array_equal(half == 0, expected == 0)
+        np.testing.assert_allclose(half, expected, rtol=2.5e-7)
+
+
+def line_8_counts_over_all_replicas(strategy: Any) -> None:
+    def both(i: Any, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = drop_block(x, **CALL, seed=4, sample_offset=i * LOCAL, across_replicas=True)
+        return tf.stack([y, tape.gradient(y, x)])
+
+    y, dx = np.concatenate(on_replicas(strategy, both), 1)
+    whole = numpys(X, seed=4)
+    np.testing.assert_array_equal(y == 0, whole == 0)
+    np.testing.assert_allclose(y, whole, rtol=2.5e-7)
+    np.testing.assert_allclose(dx, numpys(np.ones_like(X), seed=4), rtol=2.5e-7)
+
+
+def a_generator_of_the_strategy_s_own_differs_between_replicas(strategy: Any) -> None:
+    with strategy.scope():
+        generator = tf.random.Generator.from_seed(7)
+    one, other = on_replicas(strategy, lambda _, x: drop_block(tf.ones_like(x), **CALL, generator=generator))
+    assert ((one == 0) != (other == 0)).any()
+
+
+if __name__ == "__main__":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert mirrored.num_replicas_in_sync == 2
+    for name in sys.argv[1:]:
+        try:
+            globals()[name](mirrored)
+        except Exception as error:
+            print(f"{name} failed: {type(error).__name__}: {' '.join(str(error).split())}")
+        else:
+            print(f"{name} passed")
