@@ -1,11 +1,16 @@
 """One Hypothesis profile for all tests: the same examples on every run, and no clock to fail by."""
 
+import contextlib
 import os
 
 from hypothesis import settings
 
 # Triton's kernels run on the CPU here. It asks once, when it is first imported, which PyTorch does unasked.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Loaded after TensorFlow's copy of LLVM, Triton's brings the process down; before it, both work.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 # JAX as if it had eight devices, for what it does across several. It asks once as well.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
