@@ -28,7 +28,7 @@ test: lint types  ## Lint, check types, run the tests with coverage, then those 
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov  # a thread a worker: more only wait for one another
 	@$(MAKE) --no-print-directory test-oldest
 
-# Two at a time: a compiler keeps one core busy. Not among them yet: tf-function, tf-xla, keras-jax, keras-torch.
+# Two at a time: a compiler keeps one core busy. Not among them yet: equinox, and those of TensorFlow and Keras.
 conformance: install  ## Certify our backends and a third-party layer; reports go to build/.
 	@mkdir -p build
 	@$(MAKE) --no-print-directory --output-sync=target -j2 conformance-compiled conformance-jax conformance-eager
@@ -38,13 +38,12 @@ REPORT = --html build/$@.html --json build/$@.json
 
 conformance-eager:
 	$(RUN) numpy torch miguelvr --profile standard $(REPORT)
-	$(RUN) tf keras-tf --profile quick --timeout 900 --json build/$@-tf.json
 
 conformance-compiled:
 	TRITON_INTERPRET=1 $(RUN) torch-compile torch-triton --profile quick --timeout 900 $(REPORT)
 
 conformance-jax:
-	$(RUN) jax jax-jit flax equinox --profile quick --timeout 900 $(REPORT)
+	$(RUN) jax jax-jit flax --profile quick --timeout 900 $(REPORT)
 
 test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that pyproject.toml states.
 	.venv-oldest/bin/pytest -n 2 tests/core

@@ -22,7 +22,7 @@ def subject(name: str, layer: Callable[..., jax.Array], claims: Claims = CLAIMS)
     def call(x: Array, *, keep_prob: float, block_size: int, training: bool, seed: int) -> Array:
         # Linux gives a process 65,530 memory maps, and each compiled program takes some.
         if next(calls) % 100 == 0:
-            jax.clear_caches()
+            jax.clear_caches()  # type: ignore[no-untyped-call]
         return channels_first(layer(channels_last(x), keep_prob, block_size, training, seed))
 
     def grad(x: Array, dy: Array, *, keep_prob: float, block_size: int, seed: int) -> tuple[Array, Array]:
