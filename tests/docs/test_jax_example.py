@@ -108,7 +108,7 @@ def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(example: Any, mo
     seen = []
 
     def spy(layer: Any, x: Any, *, keep_prob: Any) -> Any:
-        seen.append((x.shape[1], layer.block_size, layer.options.get("gamma_scale", 1.0), keep_prob))
+        seen.append((x.shape[1], layer.block_size, dict(layer.options).get("gamma_scale", 1.0), keep_prob))
         return x
 
     monkeypatch.setattr(example.DropBlock, "__call__", spy)
