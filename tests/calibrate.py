@@ -22,7 +22,7 @@ from tests.mutants import MUTANTS
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 BEGIN, END = "<!-- begin: make calibrate -->", "<!-- end: make calibrate -->"
 # A wide margin plans small samples: whether p-values are honest does not depend on it.
-SMALL = Profile("calibration", margin=0.2, examples=1, drawn_laws=1, timeout=60)
+SMALL = Profile("calibration", margin=0.2, examples=1, programs=1, drawn_laws=1, timeout=60)
 LEVELS = (0.5, 0.1, 0.05, 0.01, 0.001)
 
 

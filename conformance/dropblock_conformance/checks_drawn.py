@@ -8,12 +8,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
 from dropblock_conformance.check import Check, Context, Finding, Profile, claim, register
 from dropblock_conformance.checks_law import GAMMA, unit_kept, untouched_map
+from dropblock_conformance.exact import drawn
 from dropblock_conformance.inference import Verdict
 from dropblock_conformance.statistical import Configuration, Measure, measure_law, plan_row, sampling
 from dropblock_conformance.subject import Subject
@@ -30,22 +29,7 @@ def informative(draw: st.DrawFn, even_blocks: bool) -> Configuration:
 
 
 def drawn_configurations(seed: int, number: int, even_blocks: bool) -> list[Configuration]:
-    drawn: list[Configuration] = []
-
-    @hypothesis_seed(seed)
-    @settings(
-        max_examples=number + 1,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(informative(even_blocks))
-    def collect(configuration: Configuration) -> None:
-        drawn.append(configuration)
-
-    collect()
-    return drawn[1:]  # the first is the simplest setting there is, whatever the seed
+    return drawn(informative(even_blocks), seed, number)
 
 
 def measures(c: Configuration) -> list[Measure]:
@@ -54,8 +38,8 @@ def measures(c: Configuration) -> list[Measure]:
 
 def _run(context: Context) -> Finding:
     # The same settings at both attempts: only the subject's randomness is fresh.
-    drawn = drawn_configurations(context.seed, context.profile.drawn_laws, context.subject.claims.even_blocks)
-    findings = [measure_law(context, c, measures(c)) for c in drawn]
+    configurations = drawn_configurations(context.seed, context.profile.drawn_laws, context.subject.claims.even_blocks)
+    findings = [measure_law(context, c, measures(c)) for c in configurations]
     order = (Verdict.CONFORMS, Verdict.INCONCLUSIVE, Verdict.DEVIATES)
     worst = max(findings, key=lambda finding: (order.index(finding.verdict), abs(finding.effect)))
     return Finding(worst.verdict, worst.effect, worst.summary, {"settings": [finding.data for finding in findings]})

@@ -23,7 +23,7 @@ def _mask(context: Context) -> Finding:
         if (wrong := (y == 0) != (dx == 0)).any():
             raise Violation("the gradient flows through another mask than the activations", share(wrong))
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _scale(context: Context) -> Finding:
@@ -35,7 +35,7 @@ def _scale(context: Context) -> Finding:
         kept = (y != 0) & ~np.isnan(y)
         require_scaled("gradients", dy, dx, kept, claimed_scale(claims, setting, ~kept), setting.dtype)
 
-    return for_all(context, valid_settings(claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _nonfinite(context: Context) -> Finding:
@@ -52,7 +52,7 @@ def _nonfinite(context: Context) -> Finding:
                     f"gradient {dx[dropped][wrong][0]} at a dropped unit whose {name} was {held}", share(wrong)
                 )
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _nothing_kept(context: Context) -> Finding:
@@ -62,7 +62,7 @@ def _nothing_kept(context: Context) -> Finding:
         if (wrong := dx != 0).any():
             raise Violation(f"gradient {dx[wrong][0]} where nothing is kept", share(wrong))
 
-    return for_all(context, valid_settings(context.subject.claims, keep_prob=st.just(0.5)), holds)
+    return for_all(context, valid_settings(context, keep_prob=st.just(0.5)), holds)
 
 
 HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")

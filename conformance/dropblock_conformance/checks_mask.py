@@ -34,7 +34,7 @@ def _blocks(context: Context, beyond_map: bool) -> Finding:
     def holds(setting: Setting) -> None:
         require_blocks(setting, context.call(setting.ones(), **setting.arguments) == 0)
 
-    return for_all(context, valid_settings(context.subject.claims, beyond_map=beyond_map), holds)
+    return for_all(context, valid_settings(context, beyond_map=beyond_map), holds)
 
 
 def _shared(context: Context) -> Finding:
@@ -43,7 +43,7 @@ def _shared(context: Context) -> Finding:
         if (other := dropped != dropped[:, :1]).any():
             raise Violation("channels of a sample differ where one shared mask is claimed", share(other))
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _ignores_values(context: Context) -> Finding:
@@ -53,7 +53,7 @@ def _ignores_values(context: Context) -> Finding:
         if (wrong := one != other).any():
             raise Violation("the mask depends on the activations", share(wrong))
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _dropped_is_zero(context: Context) -> Finding:
@@ -69,7 +69,7 @@ def _dropped_is_zero(context: Context) -> Finding:
                     f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong)
                 )
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"

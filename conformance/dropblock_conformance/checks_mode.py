@@ -32,7 +32,7 @@ def _inference(context: Context) -> Finding:
         x.reshape(-1)[0] = np.nan
         require_identity(x, context.call(x.copy(), **setting.arguments, training=False), "inference")
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _keep_prob_one(context: Context) -> Finding:
@@ -40,7 +40,7 @@ def _keep_prob_one(context: Context) -> Finding:
         x = setting.values()
         require_identity(x, context.call(x.copy(), **setting.arguments), "keep_prob=1")
 
-    return for_all(context, valid_settings(context.subject.claims, keep_prob=st.just(1.0)), holds)
+    return for_all(context, valid_settings(context, keep_prob=st.just(1.0)), holds)
 
 
 def _dtype(context: Context) -> Finding:
@@ -53,7 +53,7 @@ def _dtype(context: Context) -> Finding:
         if not same_bits(x, before).all():
             raise Violation("the caller's input was changed", share(~same_bits(x, before)))
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _strided(context: Context) -> Finding:
@@ -65,7 +65,7 @@ def _strided(context: Context) -> Finding:
         if not (same := same_bits(wanted, got)).all():
             raise Violation("the answer depends on the memory layout of the input", share(~same))
 
-    return for_all(context, valid_settings(context.subject.claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _mask(context: Context, seed: int) -> Array:

@@ -46,7 +46,7 @@ def _claimed(context: Context) -> Finding:
         y = context.call(x.copy(), **setting.arguments)
         require_scaled("kept values", x, y, y != 0, claimed_scale(claims, setting, y == 0), setting.dtype)
 
-    return for_all(context, valid_settings(claims), holds)
+    return for_all(context, valid_settings(context), holds)
 
 
 def _large(context: Context, dtype: str, shape: tuple[int, ...]) -> Finding:

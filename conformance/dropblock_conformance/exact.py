@@ -62,25 +62,57 @@ class Setting:
 AXES = {1: st.integers(1, 100), 2: st.integers(1, 12) | st.integers(30, 70), 3: st.integers(1, 6)}
 
 
+T = TypeVar("T")
+Kind = tuple[tuple[int, ...], int, str]  # of a call: what a compiler makes a program of
+
+
 @st.composite
-def valid_settings(
-    draw: st.DrawFn, claims: Claims, *, keep_prob: st.SearchStrategy[float] | None = None, beyond_map: bool = False
-) -> Setting:
-    """Settings within the claims. `beyond_map` asks for blocks larger than the map, which claims must allow."""
+def kinds(draw: st.DrawFn, claims: Claims, beyond_map: bool) -> Kind:
+    """Shape, block_size and dtype."""
     rank = draw(st.sampled_from(claims.spatial))
     feat = tuple(draw(st.lists(AXES[rank], min_size=rank, max_size=rank)))
     sides = range(min(feat) + 1, max(feat) + 4) if beyond_map else range(1, min(feat) + 1)
     block_size = draw(st.sampled_from([b for b in sides if claims.even_blocks or b % 2]))
-    return Setting(
-        shape=(draw(st.integers(1, 3)), draw(st.integers(1, 4)), *feat),
-        block_size=block_size,
-        keep_prob=draw(st.floats(0.0, 0.99) if keep_prob is None else keep_prob),
-        seed=draw(st.integers(0, 2**31 - 1)),
-        dtype=draw(st.sampled_from(claims.dtypes)),
+    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 4)), *feat)
+    return shape, block_size, draw(st.sampled_from(claims.dtypes))
+
+
+def valid_settings(
+    context: Context, *, keep_prob: st.SearchStrategy[float] | None = None, beyond_map: bool = False
+) -> st.SearchStrategy[Setting]:
+    """Settings within the subject's claims. `beyond_map` asks for blocks larger than the map, which they must allow.
+
+    A subject that compiles a program for each kind of call gets few kinds, the same in every check of a run.
+    """
+    kind = kinds(context.subject.claims, beyond_map)
+    if context.subject.compiles:
+        kind = st.sampled_from(drawn(kind, context.seed, context.profile.programs))
+    return st.builds(
+        lambda kind, keep_prob, seed: Setting(kind[0], kind[1], keep_prob, seed, kind[2]),
+        kind,
+        st.floats(0.0, 0.99) if keep_prob is None else keep_prob,
+        st.integers(0, 2**31 - 1),
     )
 
 
-T = TypeVar("T")
+def drawn(cases: st.SearchStrategy[T], seed: int, number: int) -> list[T]:
+    """So many cases, which follow from the seed."""
+    found: list[T] = []
+
+    @hypothesis_seed(seed)
+    @settings(
+        max_examples=number + 1,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def collect(case: T) -> None:
+        found.append(case)
+
+    collect()
+    return found[1:]  # the first is the simplest there is, whatever the seed
 
 
 def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:

@@ -68,6 +68,7 @@ class Subject:
         schedule: ``schedule(keep_prob, steps)`` returns the values of keep_prob in use at steps 0 to `steps`. Return an
             iterator (a generator function does) and the suite will call the subject between two steps, in training and
             in evaluation, to see that neither moves the schedule; None: no schedule is claimed.
+        compiles: each new shape, block_size or dtype costs a compilation; the exact checks of a run then share few.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Subject:
     claims: Claims = field(default_factory=Claims)
     grad: Callable[..., tuple[Array, Array]] | None = None
     schedule: Callable[[float, int], Iterable[float]] | None = None
+    compiles: bool = False
 
 
 @dataclass(frozen=True)

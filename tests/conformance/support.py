@@ -14,7 +14,7 @@ from dropblock_conformance.subjects import load
 from tests.mutants import Honest
 
 # A wide margin needs few maps: the engine is the same, and a whole run takes a second or two.
-TINY = Profile("tiny", margin=0.25, examples=6, drawn_laws=1, timeout=60)
+TINY = Profile("tiny", margin=0.25, examples=6, programs=6, drawn_laws=1, timeout=60)
 NUMPY = load("numpy").subject
 
 

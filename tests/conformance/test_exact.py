@@ -1,5 +1,6 @@
 """The engine of the exact checks: it finds violations and shrinks them, stays within claims, and rounds as R9 says."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -16,9 +17,9 @@ from dropblock_conformance.exact import Setting, for_all, once, share, valid_set
 from dropblock_conformance.inference import Verdict
 from dropblock_conformance.subject import DTYPES, BadOutputError, NothingKeptError
 
-from .support import TINY, context
+from .support import TINY, context, honest
 
-SETTINGS = valid_settings(Claims(spatial=(1, 2, 3), dtypes=DTYPES))
+SETTINGS = valid_settings(context(honest(Claims(spatial=(1, 2, 3), dtypes=DTYPES))))
 
 
 # --- for_all --------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def test_a_violation_is_found_and_shrunk() -> None:
         if setting.feat[0] >= 4 and setting.block_size >= 2:
             raise Violation("too large", 0.25)
 
-    finding = for_all(context(), valid_settings(Claims()), holds)
+    finding = for_all(context(), valid_settings(context(honest(Claims()))), holds)
     assert (finding.verdict, finding.effect) == (Verdict.DEVIATES, 0.25)
     wanted = "shape (1, 1, 4, 2), block_size 2, keep_prob 0, float32, seed 0"
     assert finding.summary == f"too large, at {wanted}"
@@ -126,7 +127,7 @@ def test_settings_stay_within_the_claims(
     data: st.DataObject, spatial: tuple[int, ...], dtypes: tuple[str, ...], even_blocks: bool, beyond_map: bool
 ) -> None:
     claims = Claims(spatial=spatial, dtypes=dtypes, even_blocks=even_blocks)
-    setting = data.draw(valid_settings(claims, beyond_map=beyond_map))
+    setting = data.draw(valid_settings(context(honest(claims)), beyond_map=beyond_map))
     assert len(setting.feat) in spatial
     assert setting.dtype in dtypes
     assert even_blocks or setting.block_size % 2
@@ -144,6 +145,23 @@ def test_activations_tell_kept_from_dropped_in_every_dtype(setting: Setting) -> 
     assert (setting.ones() == 1).all()
     assert np.array_equal(x, setting.values())
     assert setting.values() is not setting.values()  # a subject may write into what it is given
+
+
+@pytest.mark.parametrize("beyond_map", [False, True])
+def test_a_subject_that_compiles_gets_few_kinds_of_call_the_same_in_every_check(beyond_map: bool) -> None:
+    subject = replace(honest(Claims(spatial=(1, 2, 3), dtypes=DTYPES)), compiles=True)
+    profile = replace(TINY, examples=60, programs=5)
+    seen: dict[str, set[tuple[object, ...]]] = {}
+    for check_id, seed in (("one", 0), ("other", 0), ("one", 1)):
+        asked = seen.setdefault(f"{check_id} {seed}", set())
+        tried = context(subject, profile, check_id, seed=seed)
+        for_all(
+            tried,
+            valid_settings(tried, beyond_map=beyond_map),
+            lambda s, asked=asked: asked.add((s.shape, s.block_size, s.dtype)),  # type: ignore[misc]
+        )
+    assert len(seen["one 0"]) == 5
+    assert seen["one 0"] == seen["other 0"] != seen["one 1"]
 
 
 def test_the_block_of_a_setting_is_clipped() -> None:

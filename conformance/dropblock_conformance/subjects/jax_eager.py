@@ -29,7 +29,7 @@ def subject(name: str, layer: Callable[..., jax.Array], claims: Claims = CLAIMS)
         y, vjp = jax.vjp(lambda x: layer(x, keep_prob, block_size, True, seed), channels_last(x))
         return channels_first(y), channels_first(*vjp(channels_last(dy)))
 
-    return Subject(name, call, claims, grad, schedule)
+    return Subject(name, call, claims, grad, schedule, compiles=True)
 
 
 def channels_last(x: Array) -> jax.Array:

@@ -46,7 +46,7 @@ def on(backend: str, name: str) -> Subject:
         "jax": ("float32", "float16", "bfloat16"),
         "torch": ("float32", "float16", "float64"),
     }
-    return Subject(name, call, Claims(spatial=(1, 2, 3), dtypes=dtypes[backend]), schedule=schedule)
+    return Subject(name, call, Claims(spatial=(1, 2, 3), dtypes=dtypes[backend]), None, schedule, backend == "jax")
 
 
 def tensorflow() -> Subject:

@@ -11,7 +11,7 @@ from dropblock_core import LinearSchedule
 from dropblock_tf import drop_block
 
 
-def subject(name: str, layer: Callable[..., Any]) -> Subject:
+def subject(name: str, layer: Callable[..., Any], *, compiles: bool = False) -> Subject:
     """A layer ``(x, keep_prob, block_size, training, seed)`` of channels-last tensors behind channels-first arrays."""
 
     def call(x: Array, *, keep_prob: float, block_size: int, training: bool, seed: int) -> Array:
@@ -24,7 +24,7 @@ def subject(name: str, layer: Callable[..., Any]) -> Subject:
             y = layer(activations, keep_prob, block_size, True, seed)
         return channels_first(y), channels_first(tape.gradient(y, activations, channels_last(dy)))
 
-    return Subject(name, call, Claims(spatial=(1, 2, 3), dtypes=DTYPES), grad, schedule)
+    return Subject(name, call, Claims(spatial=(1, 2, 3), dtypes=DTYPES), grad, schedule, compiles)
 
 
 def channels_last(x: Array) -> Any:

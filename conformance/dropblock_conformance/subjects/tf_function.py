@@ -25,4 +25,4 @@ def call(x: Any, keep_prob: Any, seed: Any, block_size: int, training: bool) -> 
 
 
 def candidate() -> Subject:
-    return subject("tf-function", compiled(tf.function(call)))
+    return subject("tf-function", compiled(tf.function(call)), compiles=True)

@@ -8,4 +8,4 @@ from dropblock_conformance.subjects.tf_function import call, compiled
 
 
 def candidate() -> Subject:
-    return subject("tf-xla", compiled(tf.function(call, jit_compile=True)))
+    return subject("tf-xla", compiled(tf.function(call, jit_compile=True)), compiles=True)

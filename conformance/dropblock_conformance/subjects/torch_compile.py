@@ -1,5 +1,6 @@
 """This project's PyTorch adapter inside ``torch.compile``, one graph a call; keep_prob and seed enter as tensors."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,4 +27,4 @@ def _program(x: Tensor, keep_prob: Tensor, seed: Tensor, block_size: int, traini
 
 
 def candidate() -> Subject:
-    return subject("torch-compile", compiled, Claims(spatial=(1, 2, 3), dtypes=DTYPES))
+    return replace(subject("torch-compile", compiled, Claims(spatial=(1, 2, 3), dtypes=DTYPES)), compiles=True)
