@@ -57,7 +57,7 @@ def _nonfinite(context: Context) -> Finding:
 
 def _nothing_kept(context: Context) -> Finding:
     def holds(setting: Setting) -> None:
-        whole = Setting(setting.shape[:2] + (5,) * len(setting.feat), 5, 0.0, setting.seed, setting.dtype)
+        whole = Setting((2, 3, *(5,) * len(setting.feat)), 5, 0.0, setting.seed, setting.dtype)
         _, dx = context.gradient(whole.values(), _upstream(whole), **whole.arguments)
         if (wrong := dx != 0).any():
             raise Violation(f"gradient {dx[wrong][0]} where nothing is kept", share(wrong))

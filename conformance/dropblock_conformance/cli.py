@@ -1,15 +1,22 @@
 """The command line: ``dropblock-conformance run``, ``list`` and ``explain``."""
 
+import shlex
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from dropblock_conformance import campaign
+from dropblock_conformance.campaign import Event, remembered, run_locally
 from dropblock_conformance.check import PROFILES, all_checks, find
-from dropblock_conformance.reports import html, machine, terminal
-from dropblock_conformance.runner import Run
-from dropblock_conformance.subjects import BUILT_IN, load
+from dropblock_conformance.compare import changes
+from dropblock_conformance.isolated import Order
+from dropblock_conformance.journal import Journal
+from dropblock_conformance.reports import html, machine, matrix, terminal
+from dropblock_conformance.subjects import BUILT_IN
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -21,25 +28,35 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("subjects", nargs=-1, required=True, metavar="SUBJECT...")
+@click.argument("subjects", nargs=-1, metavar="SUBJECT...")
+@click.option("--worker", "workers", multiple=True, metavar="COMMAND", help="Certify what COMMAND answers for.")
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="standard", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Keys every stream; the same seed repeats a run.")
 @click.option("--check", "checks", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @click.option("--timeout", type=float, help="Seconds before a check counts as hung; by default the profile's.")
 @click.option("--among", type=click.IntRange(1), help="Share alpha as in a run of so many subjects.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes at a time.")
+@click.option("--dask", "address", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler instead.")
+@click.option("--journal", "journal_file", type=FILE, help="Keep finished checks here, and go on from those kept.")
 @click.option("--html", "html_file", type=FILE, help="Write a report for people, in one file.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write the matrix as Markdown.")
 @click.option("--json", "json_file", type=FILE, help="Write a report for machines.")
 @click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML.")
 @click.pass_context
 def run(
     context: click.Context,
     subjects: tuple[str, ...],
+    workers: tuple[str, ...],
     profile: str,
     seed: int,
     checks: tuple[str, ...],
     timeout: float | None,
     among: int | None,
+    jobs: int,
+    address: str | None,
+    journal_file: Path | None,
     html_file: Path | None,
+    markdown_file: Path | None,
     json_file: Path | None,
     junit_file: Path | None,
 ) -> None:
@@ -48,40 +65,71 @@ def run(
     Exits with 0 if every subject conforms, or deviates just as declared; 1 if one does not; 2 if the command is wrong.
     """
     console = Console()
-    outputs = ((html_file, html.write_html), (json_file, machine.write_json), (junit_file, machine.write_junit))
-    for file, _ in outputs:
+    outputs = (
+        (html_file, html.write_html),
+        (markdown_file, matrix.write_markdown),
+        (json_file, machine.write_json),
+        (junit_file, machine.write_junit),
+    )
+    for file in (*(file for file, _ in outputs), journal_file):
         if file is not None and not file.parent.is_dir():
             raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+    names = dict.fromkeys((*subjects, *(f"--worker {shlex.quote(command)}" for command in workers)))
+    if not names:
+        raise click.UsageError("Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one")
+    orders = [Order(name, profile, seed, checks or None, among or len(names), timeout) for name in names]
     try:
-        runs = []
-        for name in subjects:
-            candidate = load(name)
-            runs.append(
-                Run(
-                    candidate.subject,
-                    profile=profile,
-                    seed=seed,
-                    expect=candidate.expect,
-                    checks=checks or None,
-                    subjects_in_run=among or len(subjects),
-                    repeat=candidate.repeat,
-                    timeout=timeout,
-                )
-            )
+        for order in orders:
+            order.validate()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    for planned in runs:
-        terminal.show_plan(console, planned)
-    reports = []
-    for planned in runs:
-        reports.append(planned.report(terminal.watch(console, planned)))
-        terminal.show_report(console, reports[-1])
+    journal = Journal(journal_file)
+    try:
+        with closing(_execute(orders, journal, jobs, address)) as events:
+            reports = campaign.reports(orders, terminal.watch(console, remembered(orders, journal, events)))
+    except KeyboardInterrupt:
+        told = (
+            f"the same command goes on from {journal_file}" if journal_file else "--journal FILE would keep its results"
+        )
+        console.print(f"interrupted: {told}", markup=False, highlight=False)
+        context.exit(130)
+    for report in reports:
+        terminal.show_report(console, report)
     terminal.show_verdicts(console, reports)
+    if len(reports) > 1:
+        terminal.show_matrix(console, reports)
     for file, write in outputs:
         if file is not None:
             write(reports, file)
             console.print(f"wrote {file}", markup=False, highlight=False)
     context.exit(0 if all(report.as_declared for report in reports) else 1)
+
+
+def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str | None) -> Generator[Event]:
+    if address is None:
+        return run_locally(orders, journal, jobs)
+    try:
+        from dropblock_conformance.cluster import run_on_cluster
+    except ImportError as error:
+        raise click.UsageError(f"--dask needs the package distributed ({error}): pip install distributed") from error
+    return run_on_cluster(orders, journal, address)
+
+
+@main.command()
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE)
+@click.pass_context
+def diff(context: click.Context, before: Path, after: Path) -> None:
+    """Show what changed from one report to another, both as --json wrote them.
+
+    Exits with 0 if no verdict, outcome or claim changed, 1 if one did, 2 if the command is wrong.
+    """
+    try:
+        found = list(changes(machine.read_json(before), machine.read_json(after)))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    terminal.show_changes(Console(), found)
+    context.exit(1 if any(change.matters for change in found) else 0)
 
 
 @main.command("list")

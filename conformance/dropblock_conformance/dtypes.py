@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 
-def dtype_named(name: str) -> npt.DTypeLike:
+def dtype_named(name: str) -> np.dtype[Any]:
     """The dtype; bfloat16 comes from ml_dtypes, as NumPy has none."""
-    return ml_dtypes.bfloat16 if name == "bfloat16" else np.dtype(name)
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
 
 
 def scaled_range(x: npt.NDArray[Any], scale: npt.NDArray[np.float64], dtype: str) -> tuple[Any, Any]:

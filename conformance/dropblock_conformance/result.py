@@ -1,11 +1,11 @@
 """What a run says: an outcome for each check, and a report of them all."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from dropblock_conformance.subject import Claims
+from dropblock_conformance.subject import Claims, from_json
 
 SCHEMA = "dropblock-conformance/1"
 
@@ -51,6 +51,11 @@ class Result:
     seconds: float
     repeat: str
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """What ``asdict`` made of one, as JSON brings it back."""
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+
     @property
     def summary(self) -> str:
         return str(self.evidence.get("summary", ""))
@@ -58,10 +63,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one subject's run."""
+    """All results of one subject's run, or why it was `unavailable`: then there are no claims and no results."""
 
     subject: str
-    claims: Claims
+    claims: Claims | None
     profile: str
     seed: int
     alpha: float
@@ -69,6 +74,15 @@ class Report:
     results: list[Result]
     seconds: float
     versions: dict[str, str] = field(default_factory=dict)
+    unavailable: str | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """A report out of what :meth:`as_json` made of it."""
+        own = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        claims = data["claims"] and Claims(**from_json(data["claims"]))
+        results = [Result.from_json(result) for result in data["results"]]
+        return cls(**{**own, "claims": claims, "results": results})
 
     @property
     def conforms(self) -> bool:
@@ -89,6 +103,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """The report in three words or so."""
+        if self.unavailable is not None:
+            return "unavailable"
         if self.conforms:
             return "conforms"
         if self.as_declared:

@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +16,8 @@ from dropblock_conformance.power import FAMILY_ALPHA
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.subject import Deviation, Subject, SubjectError
 from dropblock_core.validate import integer
+
+CHECK_THREAD = "a check"
 
 
 class TimeoutExceededError(Exception):
@@ -76,6 +79,10 @@ class Run:
         """What the results say together."""
         start = time.perf_counter()
         collected = list(results)
+        return replace(self.opening(), results=collected, seconds=time.perf_counter() - start)
+
+    def opening(self) -> Report:
+        """What is known before the subject is called: a report without results."""
         return Report(
             subject=self.subject.name,
             claims=self.subject.claims,
@@ -83,8 +90,8 @@ class Run:
             seed=self.seed,
             alpha=self.alpha,
             plan=self.plan,
-            results=collected,
-            seconds=time.perf_counter() - start,
+            results=[],
+            seconds=0.0,
             versions=versions(),
         )
 
@@ -161,12 +168,16 @@ class Run:
     def repeat_command(self, check_id: str) -> str:
         """The one command, or Python call, that repeats a check."""
         if self.name_to_repeat is not None:
-            # Sample sizes follow from alpha, so a subject that was one among several is judged as such again.
-            among = f" --among {self.subjects_in_run}" if self.subjects_in_run > 1 else ""
-            options = f"--profile {self.profile.name} --seed {self.seed}{among} --check {check_id}"
-            return f"dropblock-conformance run {self.name_to_repeat} {options}"
+            return command_to_repeat(self.name_to_repeat, self.profile.name, self.seed, self.subjects_in_run, check_id)
         options = f"profile={self.profile.name!r}, seed={self.seed}, checks=[{check_id!r}]"
         return f"certify(subject, {options})  # {self.subject.name}"
+
+
+def command_to_repeat(name: str, profile: str, seed: int, subjects_in_run: int, check_id: str) -> str:
+    """The command that repeats a check of a subject that has an importable name."""
+    # Sample sizes follow from alpha, so a subject that was one among several is judged as such again.
+    among = f" --among {subjects_in_run}" if subjects_in_run > 1 else ""
+    return f"dropblock-conformance run {name} --profile {profile} --seed {seed}{among} --check {check_id}"
 
 
 def certify(
@@ -212,7 +223,7 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
         except BaseException as error:  # handed to the caller's thread below
             finished.append(error)
 
-    thread = threading.Thread(target=target, daemon=True)
+    thread = threading.Thread(target=target, name=CHECK_THREAD, daemon=True)
     thread.start()
     thread.join(seconds)
     if not finished:

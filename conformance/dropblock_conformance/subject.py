@@ -116,6 +116,11 @@ class Deviation:
         return wanted in names
 
 
+def from_json(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of claims, or of a deviation, where JSON has lists for their tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+
+
 class SubjectError(Exception):
     """The subject raised: `__cause__` is its exception."""
 

@@ -26,7 +26,7 @@ from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 ROUNDS = 9
-FRAMEWORKS = ("numpy", "torch", "jax")
+FRAMEWORKS = ("numpy", "torch", "jax", "tf")
 PEAK_TARGET = 1.6
 
 

@@ -1,6 +1,8 @@
-"""A small profile by name, and a register of temporary checks."""
+"""A small profile by name, a register of temporary checks, and modules for processes of their own to load."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,19 @@ def register_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(check_module, "_REGISTER", {check.id: check for check in checks})
 
     return swap
+
+
+@pytest.fixture
+def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[str], str]]:
+    """Make a module of a text, for this process and those that it starts; how to name an attribute as a SUBJECT."""
+
+    def make(text: str, name: str = "their_dropblock") -> Callable[[str], str]:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return lambda attribute: f"{name}:{attribute}"
+
+    return make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

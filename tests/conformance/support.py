@@ -1,13 +1,16 @@
 """What these tests share: small profiles, contexts, subjects with one behaviour, and the laws that checks measure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from math import comb
 from typing import Any
 
+import psutil
 import pytest
 
-from dropblock_conformance import Claims, Subject, statistical
+from dropblock_conformance import Claims, Result, Subject, statistical
 from dropblock_conformance.check import Check, Context, Finding, Profile, all_checks
 from dropblock_conformance.inference import Verdict
 from dropblock_conformance.subjects import load
@@ -73,6 +76,41 @@ class FixedRng:
 
     def random(self) -> float:
         return self.value
+
+
+def timeless(results: Iterable[Result]) -> list[Result]:
+    """Results as JSON brings them back, but for the time that they took."""
+    return [replace(Result.from_json(json.loads(json.dumps(asdict(result)))), seconds=0.0) for result in results]
+
+
+class Children:
+    """The processes that this one has started, and theirs, since this object was made."""
+
+    def __init__(self) -> None:
+        self.before = self.all()
+
+    def all(self) -> set[psutil.Process]:
+        return set(psutil.Process().children(recursive=True))
+
+    def new(self) -> set[psutil.Process]:
+        return self.all() - self.before
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it is at its end, though nobody may have waited for it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """For what another process does, where nothing else tells."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not come about")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The command line, as a user meets it: what it prints, what it writes, and what it exits with."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,9 +89,9 @@ def test_help_is_there(arguments: tuple[str, ...]) -> None:
 def test_a_built_in_subject_that_conforms_exits_with_0() -> None:
     result = dropblock_conformance("run", "numpy", *OPTIONS)
     assert result.exit_code == 0
-    assert "numpy: profile quick, seed 0; 3 checks apply, 0 do not." in result.output
-    for check in CHECKS:
-        assert f"{check} " in result.output
+    assert "numpy: profile quick, seed 0. 1 tests on 393,216 maps, each at alpha " in result.output
+    for number, check in enumerate(CHECKS, 1):
+        assert re.search(rf"^{number}/3 numpy +{check} +conforms +[\d.]+ s$", result.output, re.MULTILINE)
     assert "numpy: conforms" in result.output
     assert "Who conforms" in result.output
 
@@ -148,7 +149,9 @@ def test_the_command_that_repeats_a_check_repeats_it(module: Name) -> None:
         (["numpy", "--profile", "fast"], "'fast' is not one of"),
         (["numpy", "--among", "0"], "0 is not in the range x>=1"),
         (["numpy", "--seed", "x"], "'x' is not a valid integer"),
-        ([], "Missing argument 'SUBJECT...'"),
+        (["--worker", "no-such-program", "--check", "law.papper"], "did you mean 'law.paper'?"),
+        (["numpy", "--jobs", "0"], "0 is not in the range x>=1"),
+        ([], "Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one"),
     ],
 )
 def test_a_wrong_command_exits_with_2_and_a_hint_before_anything_runs(
@@ -160,12 +163,26 @@ def test_a_wrong_command_exits_with_2_and_a_hint_before_anything_runs(
     assert "profile standard" not in result.output
 
 
-def test_files_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        main, ["run", "numpy", *OPTIONS, "--json", str(tmp_path / "no" / "such" / "folder.json")]
-    )
+@pytest.mark.parametrize("option", ["--json", "--journal"])
+def test_files_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path, option: str) -> None:
+    result = dropblock_conformance("run", "numpy", *OPTIONS, option, str(tmp_path / "no" / "such" / "folder.json"))
     assert result.exit_code == 2
+    assert "there is no folder" in result.output
     assert "conforms" not in result.output
+
+
+def test_a_subject_that_cannot_be_had_is_said_to_be_and_the_others_are_certified(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    options = ["--profile", "quick", "--check", "seed.same", "--json", str(file)]
+    result = dropblock_conformance("run", "--worker", "no-such-program", "numpy", *options)
+    assert result.exit_code == 1
+    said = "--worker no-such-program: unavailable: no-such-program: the worker cannot be started: "
+    assert said in result.output
+    assert "numpy: conforms" in result.output
+    right, missing = json.loads(file.read_text())["reports"]
+    assert (right["verdict"], right["unavailable"]) == ("conforms", None)
+    assert (missing["verdict"], missing["claims"], missing["results"]) == ("unavailable", None, [])
+    assert f"--worker no-such-program: unavailable: {missing['unavailable']}" in " ".join(result.output.split())
 
 
 # --- options --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,6 @@ def test_every_check_can_fail() -> None:
 
 
 def test_there_are_enough_mutants_each_with_one_named_fault() -> None:
-    assert len(MUTANTS) >= 25
+    assert len(MUTANTS) >= 40
     assert len({mutant.fault for mutant in MUTANTS.values()}) == len(MUTANTS)
     assert all(mutant.fault and mutant.profile in PROFILES for mutant in MUTANTS.values())

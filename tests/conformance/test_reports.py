@@ -1,8 +1,12 @@
 """Reports for people and machines: complete, standing alone, and safe whatever a subject says."""
 
+import base64
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,10 +14,11 @@ from xml.etree import ElementTree
 import jsonschema
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from dropblock_conformance import Deviation, Outcome, Report, Subject, certify
 from dropblock_conformance.inference import Verdict
-from dropblock_conformance.reports import html, machine, pictures
+from dropblock_conformance.reports import html, machine, matrix, pictures
 from dropblock_conformance.reports.clean import finite, printable
 from tests.mutants import MUTANTS
 
@@ -178,10 +183,16 @@ def test_html_shows_pictures_of_statistical_checks(page: tuple[str, Page], repor
     attempts = [
         attempt for report in reports for result in report.results for attempt in result.evidence.get("attempts", [])
     ]
-    shown = sum(
-        len(attempt["data"].get("settings", [attempt["data"]])) for attempt in attempts if "tests" in str(attempt)
-    )
-    assert sum(url.startswith("data:image/png") for url in parsed.loaded) == 2 * shown > 15
+    shown = [
+        part
+        for attempt in attempts
+        for part in attempt["data"].get("settings", [attempt["data"]])
+        if "drop_map" in part
+    ]
+    masks = sum(len(part["masks"]) for part in shown)
+    assert len(shown) > 7
+    assert sum(url.startswith("data:image/png") for url in parsed.loaded) == 3 * len(shown) + masks
+    assert parsed.tags.count("svg") == sum(len(part["tests"]) for part in shown)
 
 
 def test_html_says_how_to_repeat_and_what_the_effect_is(page: tuple[str, Page], reports: list[Report]) -> None:
@@ -198,16 +209,65 @@ def test_maps_of_every_rank_are_pictured(feat: tuple[int, ...]) -> None:
         "masks": [np.ones(feat).tolist()],
         "drop_map": {"maps": 1, "observed": np.zeros(feat), "exact": np.zeros(feat)},
     }
-    uri = pictures.drop_map(data)
-    assert uri is not None
-    assert uri.startswith("data:image/png;base64,")
+    shown = pictures.drop_map(data)
+    assert shown is not None
+    for uri in (*shown["masks"], shown["observed"], shown["exact"]):
+        pixels = imread(BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+        assert pixels.shape[:2] == shown["shape"] == pictures.as_image(np.zeros(feat)).shape
     assert pictures.drop_map({}) is None
-    assert pictures.intervals([]) is None
+
+
+def test_a_mask_is_pictured_unit_by_unit() -> None:
+    data = {"masks": [[[0, 1], [1, 1]]], "drop_map": {"maps": 1, "observed": [[0.5]], "exact": [[1.0]]}}
+    shown = pictures.drop_map(data)
+    assert shown is not None
+    (uri,) = shown["masks"]
+    pixels = imread(BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+    dark = pixels[..., :3].sum(axis=-1) < 1.5
+    assert dark.tolist() == [[True, False], [False, False]]
+    assert shown["top"] == 1.0
+
+
+def test_intervals_lie_on_one_scale_with_the_margin() -> None:
+    inside = {"low": -0.01, "effect": 0.0, "high": 0.01, "margin": 0.025}
+    outside = {"low": 0.1, "effect": 0.2, "high": None, "margin": 0.025}
+    one, other = pictures.intervals([inside, outside])
+    assert one["margin_low"] < one["low"] < one["effect"] == 50 < one["high"] < one["margin_high"]
+    assert other["margin_high"] < other["low"] < other["effect"] < other["high"] == 100
+    assert (one["margin_low"], one["margin_high"]) == (other["margin_low"], other["margin_high"])
+    assert pictures.intervals([]) == []
 
 
 def test_slices_of_a_volume_stand_side_by_side() -> None:
     image = pictures.as_image(np.arange(8).reshape(2, 2, 2))
     assert np.array_equal(image, [[0, 1, np.nan, 4, 5], [2, 3, np.nan, 6, 7]], equal_nan=True)
+
+
+def test_every_cell_of_the_matrix_leads_to_its_evidence(page: tuple[str, Page], reports: list[Report]) -> None:
+    _, parsed = page
+    for number, report in enumerate(reports, 1):
+        for cell in matrix.cells(report):
+            if cell.outcome != Outcome.NOT_APPLICABLE:
+                assert cell.worst is not None
+                assert f"#evidence-{number}-{cell.worst.id}" in parsed.loaded
+            for result in cell.results:
+                assert f"evidence-{number}-{result.id}" in parsed.anchors
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_a_browser_opens_the_evidence_that_a_cell_leads_to(reports: list[Report], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    html.write_html(reports, path)
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+
+    def opened(fragment: str) -> bool:
+        url = f"{path.as_uri()}{fragment}"
+        page = subprocess.run([*command, "--dump-dom", url], capture_output=True, text=True, timeout=100, check=True)
+        before, _, _ = page.stdout.partition('<div id="evidence-1-law.full_map">')
+        return before.rpartition("<details")[2].startswith(' open=""')
+
+    assert opened("#evidence-1-law.full_map")
+    assert not opened("")
 
 
 # --- JUnit ----------------------------------------------------------------------------------------------------------

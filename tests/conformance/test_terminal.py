@@ -1,6 +1,6 @@
 """What the terminal shows: the plan before, progress during, verdicts after; and nothing a subject says is obeyed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from dropblock_conformance import Deviation, Outcome, Report, Subject, certify
+from dropblock_conformance.campaign import Event
 from dropblock_conformance.inference import Verdict
+from dropblock_conformance.isolated import Order, UnavailableError, unavailable
 from dropblock_conformance.reports import terminal
 from dropblock_conformance.runner import Run
 
@@ -21,6 +23,14 @@ def console(**options: Any) -> tuple[Console, Callable[[], str]]:
     return Console(file=file, width=200, **options), file.getvalue
 
 
+def events(run: Run, order: Order | None = None) -> Iterator[Event]:
+    """A run's events, as they come from a process."""
+    order = order or Order(run.subject.name, run.profile.name, checks=tuple(check.id for check in run.checks))
+    yield Event(order, run.opening())
+    for result in run.results():
+        yield Event(order, result)
+
+
 NAMES = ["[red]x[/red]", "x[/red]", "[", "\x1b[31mx\x1b[0m", ":boom:", "two\rnames", "[link=http://x]y[/link]"]
 AS_SHOWN = ["[red]x[/red]", "x[/red]", "[", "\\x1b[31mx\\x1b[0m", ":boom:", "two\\rnames", "[link=http://x]y[/link]"]
 
@@ -31,7 +41,10 @@ def test_neither_markup_nor_control_characters_of_a_subject_are_obeyed(name: str
     run = Run(subject, profile="quick", checks=["seed.same"])
     report = run.report(run.results())
     for show in (
-        lambda to: terminal.show_plan(to, run),
+        lambda to: terminal.show_plan(to, run.opening()),
+        lambda to: list(terminal.watch(to, events(run))),
+        lambda to: terminal.show_unavailable(to, name, "gone"),
+        lambda to: terminal.show_unavailable(to, "mine", name),
         lambda to: terminal.show_report(to, report),
         lambda to: terminal.show_verdicts(to, [report]),
     ):
@@ -57,35 +70,61 @@ def test_a_reason_with_markup_is_shown_as_it_is(register_only: Any) -> None:
 def test_a_log_has_a_line_for_each_check_as_it_comes() -> None:
     run = Run(NUMPY, profile="quick", checks=["seed.same", "mask.shared", "seed.fresh"])
     to, seen = console(force_terminal=False)
+    given = list(events(run))
     lines_after = []
-    for result in terminal.watch(to, run):
-        lines_after.append((result.id, seen().splitlines()[-1].split()[:3]))
-    assert lines_after == [
-        ("seed.same", ["1/3", "seed.same", "conforms"]),
-        ("mask.shared", ["2/3", "mask.shared", "not_applicable"]),
-        ("seed.fresh", ["3/3", "seed.fresh", "conforms"]),
+    for event, wanted in zip(terminal.watch(to, given), given, strict=True):
+        assert event is wanted
+        lines_after.append(seen().splitlines()[-1].split()[:4])
+    assert lines_after[1:] == [
+        ["1/3", "numpy", "seed.same", "conforms"],
+        ["2/3", "numpy", "mask.shared", "not_applicable"],
+        ["3/3", "numpy", "seed.fresh", "conforms"],
     ]
     assert "\x1b" not in seen()
+
+
+def test_a_log_of_several_subjects_counts_them_all_and_says_which_cannot_be_had() -> None:
+    run = Run(NUMPY, profile="quick", checks=["seed.same"])
+    one, other, gone = Order("one", checks=("seed.same",)), Order("other", checks=("seed.same",)), Order("gone")
+    to, seen = console(force_terminal=False)
+    list(terminal.watch(to, [*events(run, one), Event(gone, UnavailableError("no [such] thing")), *events(run, other)]))
+    log = [line for line in seen().splitlines() if "/" in line.split(" ")[0] or "gone" in line]
+    assert [line.split()[:3] for line in log] == [
+        ["1/1", "numpy", "seed.same"],
+        ["gone:", "unavailable:", "no"],
+        ["2/2", "numpy", "seed.same"],
+    ]
+    assert "gone: unavailable: no [such] thing" in seen()
+
+
+def test_a_report_of_a_subject_that_cannot_be_had_says_so_and_no_more() -> None:
+    report = unavailable(Order("gone"), "no [such] thing")
+    to, seen = console()
+    terminal.show_report(to, report)
+    assert seen() == "gone: unavailable: no [such] thing\n"
+    terminal.show_verdicts(to, [report])
+    assert len([line for line in seen().splitlines() if "gone" in line and "unavailable" in line]) == 2
 
 
 def test_a_terminal_has_a_bar_in_place_of_the_log() -> None:
     run = Run(NUMPY, profile="quick", checks=["seed.same", "seed.fresh"])
     to, seen = console(force_terminal=True)
-    results = list(terminal.watch(to, run))
-    assert [result.id for result in results] == ["seed.same", "seed.fresh"]
+    given = list(events(run))
+    assert list(terminal.watch(to, given)) == given
     assert "━" in seen()
     assert "2/2" in seen()
-    assert "seed.fresh" in seen()
+    assert "numpy seed.fresh" in seen()
+    assert "numpy seed.fresh conforms" not in " ".join(seen().split())  # no line of a log
 
 
 def test_the_plan_says_sizes_alpha_margin_and_promise() -> None:
     run = Run(NUMPY, profile="quick", seed=4, checks=["law.paper", "law.pairs", "mask.shared"])
     to, seen = console()
-    terminal.show_plan(to, run)
+    terminal.show_plan(to, run.opening())
     said = " ".join(seen().split())
     maps = sum(row["maps"] for row in run.plan)
     for part in (
-        "numpy: profile quick, seed 4; 2 checks apply, 1 do not.",
+        "numpy: profile quick, seed 4. ",
         f"4 tests on {maps:,} maps",
         f"alpha {run.alpha:.1e} (1e-6 over the run)",
         "margin 2.50%",

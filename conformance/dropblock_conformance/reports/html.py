@@ -1,13 +1,14 @@
 """The report for people: one HTML file that stands alone, pictures and all. Jinja escapes whatever a subject says."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dropblock_conformance.check import all_checks
-from dropblock_conformance.reports import pictures
+from dropblock_conformance.check import RULES, all_checks
+from dropblock_conformance.reports import matrix, pictures
 from dropblock_conformance.reports.clean import printable
 from dropblock_conformance.reports.machine import as_document
 from dropblock_conformance.result import Report
@@ -26,10 +27,19 @@ def render(reports: Sequence[Report]) -> str:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
-    environment.globals["exhibits"] = exhibits
-    return environment.get_template("report.html").render(
-        document=as_document(reports), checks={check.id: check for check in all_checks().values()}
+    environment.globals.update(
+        exhibits=exhibits, cells=matrix.cells, limits=matrix.limits, dropped=matrix.dropped, claims=claims, rules=RULES
     )
+    document = as_document(reports)
+    return environment.get_template("report.html").render(
+        created=document["created"],
+        reports=[Report.from_json(report) for report in document["reports"]],  # where infinity is None
+        checks=all_checks(),
+    )
+
+
+def claims(report: Report) -> dict[str, Any]:
+    return {} if report.claims is None else asdict(report.claims)
 
 
 def exhibits(attempt: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,21 @@ def as_document(reports: Sequence[Report]) -> dict[str, Any]:
     return document
 
 
+def read_json(path: Path) -> list[Report]:
+    """The reports that :func:`write_json` wrote.
+
+    Raises:
+        ValueError: the file cannot be read, or holds something else.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA!r}")
+        return [Report.from_json(report) for report in document["reports"]]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no report in JSON: {error}") from error
+
+
 def write_json(reports: Sequence[Report], path: Path) -> None:
     path.write_text(json.dumps(as_document(reports), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -43,6 +58,11 @@ def write_junit(reports: Sequence[Report], path: Path) -> None:
             skipped=str(report.counts[Outcome.NOT_APPLICABLE]),
             time=f"{report.seconds:.3f}",
         )
+        if report.unavailable is not None:
+            suite.set("errors", "1")
+            suite.set("tests", "1")
+            case = ElementTree.SubElement(suite, "testcase", classname=printable(report.subject), name="available")
+            ElementTree.SubElement(case, "error", message=printable(report.unavailable))
         for result in report.results:
             case = ElementTree.SubElement(
                 suite, "testcase", classname=printable(report.subject), name=result.id, time=f"{result.seconds:.3f}"

@@ -3,14 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from dropblock_conformance.campaign import Event
+from dropblock_conformance.check import PROFILES, RULES
+from dropblock_conformance.compare import Change
+from dropblock_conformance.isolated import Order
+from dropblock_conformance.journal import check_ids
 from dropblock_conformance.power import POWER
 from dropblock_conformance.reports.clean import printable
+from dropblock_conformance.reports.matrix import LEGEND, cells
 from dropblock_conformance.result import Outcome, Report, Result
-from dropblock_conformance.runner import Run
 
 STYLES = {
     Outcome.CONFORMS: "green",
@@ -24,45 +30,56 @@ STYLES = {
 }
 
 
-def show_plan(console: Console, run: Run) -> None:
-    """What will be looked at, how closely and how often: said before the run, and not changed by it."""
-    tests = sum(row["tests"] for row in run.plan)
-    maps = sum(row["maps"] for row in run.plan)
+def show_plan(console: Console, report: Report) -> None:
+    """How closely and how often will be looked: said before the subject is called, and not changed by what it does."""
+    tests = sum(row["tests"] for row in report.plan)
+    maps = sum(row["maps"] for row in report.plan)
+    margin = PROFILES[report.profile].margin
     console.print(
         Text.assemble(
-            (printable(run.subject.name), "bold"),
-            f": profile {run.profile.name}, seed {run.seed}; {len(run.checks) - len(run.not_applicable)} checks apply, "
-            f"{len(run.not_applicable)} do not. {tests} tests on {maps:,} maps, each at alpha {run.alpha:.1e} "
-            f"(1e-6 over the run); margin {run.profile.margin:.2%}: a right implementation conforms, and one off by "
-            f"{2 * run.profile.margin:.2%} deviates, with probability {POWER} a check.",
+            (printable(report.subject), "bold"),
+            f": profile {report.profile}, seed {report.seed}. {tests} tests on {maps:,} maps, each at alpha "
+            f"{report.alpha:.1e} (1e-6 over the run); margin {margin:.2%}: a right implementation conforms, and one "
+            f"off by {2 * margin:.2%} deviates, with probability {POWER} a check.",
         )
     )
+    if not report.plan:
+        return
     table = Table("check", "at", "tests", "maps")
-    for row in run.plan:
+    for row in report.plan:
         table.add_row(row["check"], row["configuration"], str(row["tests"]), f"{row['maps']:,}")
     console.print(table)
 
 
-def watch(console: Console, run: Run) -> Iterator[Result]:
-    """The results as they come, with a progress bar on a terminal and a line each otherwise."""
-    if not console.is_terminal:
-        for number, result in enumerate(run.results(), 1):
-            line = f"{number:3}/{len(run.checks)} {result.id:24} {result.outcome:14} {result.seconds:7.2f} s"
-            console.print(line, markup=False, highlight=False)
-            yield result
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(run.checks))
-        results = run.results()
-        for check in run.checks:
-            progress.update(task, description=check.id)
-            yield next(results)
-            progress.advance(task)
+def watch(console: Console, events: Iterable[Event]) -> Iterator[Event]:
+    """The events as they come: plans in full; of results a progress bar on a terminal, and a line each otherwise."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    names: dict[Order, str] = {}
+    finished = total = 0
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("")
+        for event in events:
+            match event.what:
+                case Report() as opening:
+                    names[event.order] = printable(opening.subject)
+                    total += len(check_ids(event.order))
+                    show_plan(console, opening)
+                case Result() as result:
+                    finished += 1
+                    name, number = names[event.order], f"{finished:{len(str(total))}}/{total}"
+                    line = f"{number} {name:14} {result.id:24} {result.outcome:14} {result.seconds:7.2f} s"
+                    progress.update(task, completed=finished, total=total, description=escape(f"{name} {result.id}"))
+                    if not console.is_terminal:
+                        console.print(line, markup=False, highlight=False)
+                case error:
+                    show_unavailable(console, event.order.name, str(error))
+            yield event
 
 
 def show_report(console: Console, report: Report) -> None:
     """Every check that applies, with its outcome; then, in full, those that do not simply conform."""
+    if report.unavailable is not None:
+        return show_unavailable(console, report.subject, report.unavailable)
     title = Text(f"{printable(report.subject)}: {report.verdict}", "bold")  # as text: a subject's name is no markup
     table = Table(title=title, title_justify="left")
     for name in ("check", "outcome", "effect", "what it says"):
@@ -93,6 +110,11 @@ def _details(result: Result) -> Text:
     return text
 
 
+def show_unavailable(console: Console, name: str, reason: str) -> None:
+    """A subject that cannot be had is said to be, and why."""
+    console.print(Text.assemble((printable(name), "bold"), (": unavailable", "bold red"), f": {printable(reason)}"))
+
+
 def show_verdicts(console: Console, reports: Sequence[Report]) -> None:
     """Who conforms."""
     table = Table(title="Who conforms", title_justify="left", title_style="bold")
@@ -106,6 +128,31 @@ def show_verdicts(console: Console, reports: Sequence[Report]) -> None:
         style = "green" if report.conforms else "yellow" if report.as_declared else "bold red"
         counts = [str(report.counts[outcome]) for outcome in shown]
         table.add_row(Text(printable(report.subject)), Text(report.verdict, style), *counts, f"{report.seconds:.1f}")
+    console.print(table)
+
+
+def show_matrix(console: Console, reports: Sequence[Report]) -> None:
+    """Rules across, implementations down."""
+    table = Table("", title="Rules across, implementations down", title_justify="left", title_style="bold", padding=0)
+    for rule in RULES:
+        table.add_column(rule, justify="center")
+    for report in reports:
+        signs = [Text(cell.sign, STYLES[cell.outcome]) for cell in cells(report)]
+        table.add_row(Text(printable(report.subject)), *(signs if report.unavailable is None else ["unavailable"]))
+    console.print(table)
+    console.print(Text(LEGEND, "dim"))
+
+
+def show_changes(console: Console, changes: Sequence[Change]) -> None:
+    """What two runs differ in, worse first."""
+    if not changes:
+        console.print("nothing changed")
+        return
+    table = Table("subject", "what", "before", "after")
+    for change in sorted(changes, key=lambda change: (not change.worse, not change.matters)):
+        style = "bold red" if change.worse else "" if change.matters else "dim"
+        values = ["" if value is None else str(value).replace("_", " ") for value in (change.before, change.after)]
+        table.add_row(*(Text(printable(cell), style) for cell in (change.subject, change.what, *values)))
     console.print(table)
 
 

@@ -2,9 +2,11 @@
 
 import difflib
 import importlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dropblock_conformance import remote
 from dropblock_conformance.subject import Deviation, Subject
 
 
@@ -16,6 +18,8 @@ class Candidate:
     expect: Sequence[Deviation] = ()
     repeat: str | None = None
 
+
+WORKER = "--worker "  # then a command, quoted for a shell: what answers over a pipe
 
 # A built-in is imported only when it is asked for: each needs a package that others do without.
 BUILT_IN = {
@@ -38,7 +42,7 @@ BUILT_IN = {
 
 
 def load(name: str) -> Candidate:
-    """A built-in subject by its name, or any by ``module:attribute``.
+    """A built-in subject by its name, any by ``module:attribute``, or one that answers as ``--worker 'COMMAND'``.
 
     The attribute is a :class:`Subject`, a pair of one and its declared deviations, or a function without arguments that
     returns either.
@@ -46,6 +50,8 @@ def load(name: str) -> Candidate:
     Raises:
         ValueError: no such name, module or attribute, or the attribute is something else; the message says which.
     """
+    if name.startswith(WORKER):
+        return Candidate(*remote.connect(shlex.split(name.removeprefix(WORKER))[0]), repeat=name)
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name][0].partition(":")
         attribute = attribute or "candidate"
