@@ -17,7 +17,8 @@ class DropBlock(keras.layers.Layer):
         block_size: side of the dropped block, or one per spatial axis; clipped to the map.
         per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. Inside a compiled program
             `calibrated` needs a keep_prob that stays as it is, and keeps this layer's out of the weights.
-        seed: an int for the layer's ``SeedGenerator``; the same one gives the same masks on each of Keras's backends.
+        seed: an int in [0, 2^31) for the layer's ``SeedGenerator``; the same one gives the same masks on each of
+            Keras's backends.
         data_format: ``"channels_last"`` or ``"channels_first"``; by default Keras's own setting.
 
     Call arguments:
@@ -55,6 +56,8 @@ class DropBlock(keras.layers.Layer):
             "gamma_scale": validate.gamma_scale(gamma_scale, calibrated=calibrated),
             "calibrated": calibrated,
         }
+        if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
+            raise ValueError(f"seed={seed} is outside [0, 2^31), which every backend's SeedGenerator takes: reduce it")
         super().__init__(**kwargs)
         self._options = options
         self.seed = seed
@@ -77,14 +80,18 @@ class DropBlock(keras.layers.Layer):
         self.built = True
 
     @property
+    def calibrated(self) -> bool:
+        return bool(self._options["calibrated"])
+
+    @property
     def keep_prob(self) -> float:
-        value = self._keep_prob if self._options["calibrated"] else self._keep_prob.value
+        value = self._keep_prob if self.calibrated else self._keep_prob.value
         return float(keras.ops.convert_to_numpy(value))
 
     @keep_prob.setter
     def keep_prob(self, value: float) -> None:
         value = validate.probability("keep_prob", value)
-        if self._options["calibrated"]:
+        if self.calibrated:
             self._keep_prob = value
         else:
             self._keep_prob.assign(value)
@@ -92,7 +99,7 @@ class DropBlock(keras.layers.Layer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
             return inputs
-        keep_prob = self._keep_prob if self._options["calibrated"] else self._keep_prob.value
+        keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
         words = self.seed_generator.next()
         return native.drop_block()(inputs, keep_prob, words, self.data_format == "channels_last", self._options)
 

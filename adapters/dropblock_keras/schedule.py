@@ -28,12 +28,18 @@ class KeepProbSchedule(keras.callbacks.Callback):
             )
         self.schedule = schedule
         self.layers = None if layers is None else list(layers)
+        self._scheduled: list[DropBlock] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self.layers is None:
-            self.layers = [layer for layer in self.model._flatten_layers() if isinstance(layer, DropBlock)]
-        if not self.layers:
+        found = self.model._flatten_layers() if self.layers is None else self.layers
+        self._scheduled = [layer for layer in found if isinstance(layer, DropBlock)]
+        if not self._scheduled:
             raise ValueError("the model has no DropBlock layer, so nothing is scheduled: add one, or pass layers=")
+        if fixed := [layer.name for layer in self._scheduled if layer.calibrated]:
+            raise ValueError(
+                f"the layers {fixed} are calibrated, so a compiled program keeps the keep_prob it was traced with: "
+                "make them with calibrated=False, or pass layers= without them"
+            )
         self._set()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -45,6 +51,6 @@ class KeepProbSchedule(keras.callbacks.Callback):
 
     def _set(self) -> None:
         # The model first: on JAX, asking for it brings its variables up to date.
-        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations.value))
-        for layer in self.layers or ():
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))  # a tensor, if gradients accumulate
+        for layer in self._scheduled:
             layer.keep_prob = self.schedule(step)

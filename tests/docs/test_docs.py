@@ -1,7 +1,9 @@
 """What the documents promise: their snippets run, their numbers come out, the names they cite exist."""
 
+import os
 import re
 import subprocess
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from itertools import pairwise
@@ -24,14 +26,19 @@ STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
 PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
 JAX = (ROOT / "docs" / "jax.md").read_text()
 TENSORFLOW = (ROOT / "docs" / "tensorflow.md").read_text()
+KERAS = (ROOT / "docs" / "keras.md").read_text()
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def snippets(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 def run_snippets(text: str) -> str:
     """Run a document's Python blocks in order, as one program, and return what they print."""
     printed, names = StringIO(), {"__name__": "snippets"}
     with redirect_stdout(printed):
-        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for block in snippets(text):
             exec(block, names)
     return printed.getvalue()
 
@@ -77,6 +84,50 @@ def test_jax_snippets_run_and_print_what_they_say() -> None:
 def test_tensorflow_snippets_run_and_print_what_they_say() -> None:
     pytest.importorskip("tensorflow")
     assert run_snippets(TENSORFLOW).splitlines() == said_lines(TENSORFLOW)
+
+
+def keras_on(backend: str, folder: Path, *blocks: str) -> list[str]:
+    """Run blocks as one program in `folder`, in a process of its own, since Keras has one backend in each."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1", "XLA_FLAGS": ""}
+    command = [sys.executable, "-c", "\n".join(blocks)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout.splitlines()
+
+
+# What the document's own program leaves to those that serve its model, and how they start and end.
+LEAVE = "np.savez('served.npz', images=images, scores=scores)"
+WITHOUT_US = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *others):
+        if name.startswith("dropblock"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import numpy as np
+images, expected = np.load("served.npz").values()
+"""
+# Sums of 27 products, 196 values and 64 products, all below 10, at an error of 2^-24 each: 2e-4.
+SAME_SCORES = "np.testing.assert_allclose(scores, expected, rtol=0, atol=2e-4); print('served')"
+
+
+@pytest.mark.parametrize(("backend", "other"), [("tensorflow", "jax"), ("jax", "torch"), ("torch", "tensorflow")])
+def test_keras_snippets_run_and_print_what_they_say(backend: str, other: str, tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    here = [block for block in snippets(KERAS) if not block.startswith("# Elsewhere")]
+    plain, saved_model, stand_in = (block for block in snippets(KERAS) if block.startswith("# Elsewhere"))
+    assert keras_on(backend, tmp_path, *here, LEAVE) == said_lines(KERAS)
+
+    assert keras_on(other, tmp_path, WITHOUT_US, plain, SAME_SCORES, stand_in, SAME_SCORES) == ["served"] * 2
+    if backend == "torch":
+        saved_model = """
+from onnx.reference import ReferenceEvaluator
+served = ReferenceEvaluator("served.onnx")
+[scores] = served.run(None, {served.input_names[0]: images})
+"""
+    assert keras_on(backend, tmp_path, WITHOUT_US, saved_model, SAME_SCORES) == ["served"]
 
 
 def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() -> None:

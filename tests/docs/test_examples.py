@@ -1,9 +1,6 @@
 """The runnable examples run: a stopped run goes on bit for bit, and what is wrong is said in a sentence."""
 
 import gzip
-import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,29 +14,28 @@ pytest.importorskip("sklearn")
 from click.testing import CliRunner  # noqa: E402  # after the skips
 from sklearn.datasets import load_digits  # noqa: E402
 
-PATH = Path(__file__).parents[2] / "docs" / "examples" / "pytorch_fashion_mnist.py"
-FEW = ["--data", "digits", "--limit", "130", "--batch-size", "32", "--epochs", "2"]  # four steps an epoch, and a rest
+from tests.docs.example_support import (  # noqa: E402
+    EXAMPLES,
+    FEW,
+    NO_CHECKPOINTS,
+    documented_options_exist,
+    imported,
+    refusal,
+    refusals,
+    refuses_what_is_there,
+    run,
+)
+
+PATH = EXAMPLES / "pytorch_fashion_mnist.py"
 
 
 def train(*options: str) -> list[str]:
-    """Run the example as a user does, and return the lines it prints."""
-    command = [sys.executable, str(PATH), *FEW, *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run(str(PATH), *FEW, *options)
 
 
 @pytest.fixture(scope="module")
 def example() -> Any:
-    spec = importlib.util.spec_from_file_location("example", PATH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PATH.parent)  # as for a script, which finds images.py beside it
-        spec.loader.exec_module(module)
-    return module
+    return imported(PATH)
 
 
 @pytest.fixture(scope="module")
@@ -91,20 +87,7 @@ def test_help_shows_every_option_with_its_default(example: Any) -> None:
 
 
 def test_commands_in_the_documents_have_options_that_exist(example: Any) -> None:
-    options = {option for parameter in example.main.params for option in parameter.opts}
-    texts = [PATH.read_text(), (PATH.parents[1] / "pytorch.md").read_text()]
-    commands = [line for text in texts for line in text.splitlines() if f"python docs/examples/{PATH.name}" in line]
-    assert len(commands) >= 4
-    for command in commands:
-        assert {word for word in command.split() if word.startswith("--")} <= options, command
-
-
-def refusal(example: Any, *options: str) -> str:
-    """The message, on one line, of a call that must fail by saying what is wrong."""
-    result = CliRunner().invoke(example.main, options)
-    assert isinstance(result.exception, SystemExit)
-    assert result.exit_code in (1, 2)
-    return " ".join(result.output.split())
+    documented_options_exist(example, PATH, "pytorch.md")
 
 
 def test_a_data_set_that_is_not_there(example: Any, tmp_path: Path) -> None:
@@ -149,46 +132,25 @@ def test_fashion_mnist_is_read(images: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--resume"], "--resume and --stop-after need a --checkpoint"),
-        (["--stop-after", "1"], "--resume and --stop-after need a --checkpoint"),
-        (["--checkpoint", "no/run.pt"], "--checkpoint no/run.pt: there is no folder no"),
-        (["--checkpoint", "no.pt", "--resume"], "--checkpoint no.pt is not there: --resume has nothing to go on from"),
-        (["--batch-size", "131"], "130 images are less than one batch: pass a smaller --batch-size"),
-        (["--device", "tpu"], "PyTorch has no device 'tpu' here"),
-        (["--keep-prob", "1.1"], "1.1 is not in the range 0<=x<=1"),
-    ],
+    ("options", "message"), [*refusals(".pt"), (["--device", "tpu"], "PyTorch has no device 'tpu' here")]
 )
 def test_a_wrong_command_is_refused_with_a_remedy(example: Any, options: list[str], message: str) -> None:
     assert message in refusal(example, *FEW, *options)
 
 
-def test_a_checkpoint_is_not_overwritten_by_a_new_run(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    path, _ = stopped
-    before = path.read_bytes()
-    message = refusal(example, *FEW, "--checkpoint", str(path))
-    assert f"--checkpoint {path} is there already: go on from it with --resume, or remove it" in message
-    assert path.read_bytes() == before
-
-
-def test_other_settings_than_the_checkpoint_s_are_refused(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    path, _ = stopped
-    message = refusal(example, *FEW, "--keep-prob", "0.8", "--block-size", "5", "--checkpoint", str(path), "--resume")
-    assert f"{path} was made with --keep-prob 0.9 and --block-size 7" in message
+def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tuple[Path, list[str]]) -> None:
+    refuses_what_is_there(example, stopped[0])
 
 
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path, whole: path.write_text("no checkpoint\n"),
-        lambda path, whole: path.write_bytes(b""),
-        lambda path, whole: path.write_bytes(whole[: len(whole) // 2]),
+        *NO_CHECKPOINTS.values(),
         lambda path, whole: torch.save({"model": {}}, path),
         lambda path, whole: torch.save([1, 2], path),
         lambda path, whole: torch.save(torch.nn.ReLU(), path),
     ],
-    ids=["text", "empty", "half", "another dict", "a list", "a module"],
+    ids=[*NO_CHECKPOINTS, "another dict", "a list", "a module"],
 )
 def test_what_is_no_checkpoint_is_refused(
     example: Any, stopped: tuple[Path, list[str]], tmp_path: Path, write: Callable[[Path, bytes], Any]

@@ -1,11 +1,8 @@
 """The JAX example runs: a stopped run goes on bit for bit, one program serves the schedule, mistakes get a sentence."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +15,32 @@ for name in ("optax", "sklearn"):
     pytest.importorskip(name)
 from click.testing import CliRunner  # noqa: E402  # after the skips
 
-PATH = Path(__file__).parents[2] / "docs" / "examples" / "jax_fashion_mnist.py"
-FEW = ["--data", "digits", "--limit", "130", "--batch-size", "32", "--epochs", "2"]  # four steps an epoch, and a rest
+from tests.docs.example_support import (  # noqa: E402
+    EXAMPLES,
+    FEW,
+    NO_CHECKPOINTS,
+    documented_options_exist,
+    imported,
+    refusal,
+    refusals,
+    refuses_what_is_there,
+    run,
+)
+
+PATH = EXAMPLES / "jax_fashion_mnist.py"
 
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
     """Run the example as a user does, and return the lines it prints. What one run compiled serves the next."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XLA_FLAGS": ""}
-    environment["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("compiled"))
-    environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-
-    def run(*options: str) -> list[str]:
-        command = [sys.executable, str(PATH), *FEW, *options]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
-
-    return run
+    cache = str(tmp_path_factory.mktemp("compiled"))
+    environment = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return partial(run, str(PATH), *FEW, XLA_FLAGS="", **environment)
 
 
 @pytest.fixture(scope="module")
 def example() -> Any:
-    spec = importlib.util.spec_from_file_location("jax_example", PATH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PATH.parent)  # as for a script, which finds images.py beside it
-        spec.loader.exec_module(module)
-    return module
+    return imported(PATH)
 
 
 @pytest.fixture(scope="module")
@@ -118,36 +111,14 @@ def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(example: Any, mo
 
 
 def test_commands_in_the_documents_have_options_that_exist(example: Any) -> None:
-    options = {option for parameter in example.main.params for option in parameter.opts}
-    texts = [PATH.read_text(), (PATH.parents[1] / "jax.md").read_text()]
-    commands = [line for text in texts for line in text.splitlines() if f"python docs/examples/{PATH.name}" in line]
-    assert len(commands) >= 4
-    for command in commands:
-        assert {word for word in command.split() if word.startswith("--")} <= options, command
-
-
-def refusal(example: Any, *options: str) -> str:
-    """The message, on one line, of a call that must fail by saying what is wrong."""
-    result = CliRunner().invoke(example.main, options)
-    assert isinstance(result.exception, SystemExit)
-    assert result.exit_code in (1, 2)
-    return " ".join(result.output.split())
+    documented_options_exist(example, PATH, "jax.md")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--data", "no"], "--data no cannot be read ([Errno 2] No such file or directory: "),
-        (["--resume"], "--resume and --stop-after need a --checkpoint"),
-        (["--stop-after", "1"], "--resume and --stop-after need a --checkpoint"),
-        (["--checkpoint", "no/run.npz"], "--checkpoint no/run.npz: there is no folder no"),
-        (
-            ["--checkpoint", "no.npz", "--resume"],
-            "--checkpoint no.npz is not there: --resume has nothing to go on from",
-        ),
-        (["--batch-size", "131"], "130 images are less than one batch: pass a smaller --batch-size"),
+        *refusals(".npz"),
         (["--device", "abacus"], "JAX has no device 'abacus' here"),
-        (["--keep-prob", "1.1"], "1.1 is not in the range 0<=x<=1"),
         (["--seed", str(2**32)], f"{2**32} is not in the range 0<=x<={2**32 - 1}"),
     ],
 )
@@ -155,35 +126,23 @@ def test_a_wrong_command_is_refused_with_a_remedy(example: Any, options: list[st
     assert message in refusal(example, *FEW, *options)
 
 
-def test_a_checkpoint_is_not_overwritten_by_a_new_run(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    path, _ = stopped
-    before = path.read_bytes()
-    message = refusal(example, *FEW, "--checkpoint", str(path))
-    assert f"--checkpoint {path} is there already: go on from it with --resume, or remove it" in message
-    assert path.read_bytes() == before
-
-
 @pytest.mark.usefixtures("traced")
-def test_other_settings_than_the_checkpoint_s_are_refused(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    path, _ = stopped
-    message = refusal(example, *FEW, "--keep-prob", "0.8", "--block-size", "5", "--checkpoint", str(path), "--resume")
-    assert f"{path} was made with --keep-prob 0.9 and --block-size 7" in message
+def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tuple[Path, list[str]]) -> None:
+    refuses_what_is_there(example, stopped[0])
 
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path, whole: path.write_text("no checkpoint\n"),
-        lambda path, whole: path.write_bytes(b""),
-        lambda path, whole: path.write_bytes(whole[: len(whole) // 2]),
+        *NO_CHECKPOINTS.values(),
         lambda path, whole: path.write_bytes(whole[:1000] + bytes(1000) + whole[2000:]),
         lambda path, whole: np.savez(path, about="{}"),
         lambda path, whole: np.savez(path, about="[1, 2]"),
         lambda path, whole: np.savez(path, model=np.zeros(3)),
         lambda path, whole: path.write_bytes(npy()),
     ],
-    ids=["text", "empty", "half", "a hole", "no settings", "a list", "another npz", "npy"],
+    ids=[*NO_CHECKPOINTS, "a hole", "no settings", "a list", "another npz", "npy"],
 )
 def test_what_is_no_checkpoint_is_refused(
     example: Any, stopped: tuple[Path, list[str]], tmp_path: Path, write: Callable[[Path, bytes], Any]

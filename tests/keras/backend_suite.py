@@ -132,6 +132,32 @@ def test_r12_a_schedule_follows_the_steps_and_traces_once(jit: bool, monkeypatch
         assert len(traced) - before <= 2  # building may look once more
 
 
+def test_a_schedule_counts_the_steps_of_the_optimizer_where_gradients_accumulate() -> None:
+    network, schedule, seen = model(), LinearSchedule(0.8, 2), Seen()
+    network.compile(
+        keras.optimizers.SGD(gradient_accumulation_steps=2), keras.losses.SparseCategoricalCrossentropy(True)
+    )
+    network.fit(*DATA, batch_size=16, verbose=0, callbacks=[KeepProbSchedule(schedule), seen])
+    np.testing.assert_allclose(seen.keep_probs, [1, 1, 0.9, 0.9], rtol=1e-6)
+
+
+def test_a_schedule_that_serves_a_second_model_leaves_the_first_alone() -> None:
+    one, other, callback = compiled(False), compiled(False), KeepProbSchedule(LinearSchedule(0.8, 4))
+    one.fit(*DATA, batch_size=16, verbose=0, callbacks=[callback])
+    layer_of(one).keep_prob = 0.5
+    other.fit(*DATA, batch_size=32, verbose=0, callbacks=[callback])
+    assert layer_of(one).keep_prob == pytest.approx(0.5)
+    assert layer_of(other).keep_prob == pytest.approx(0.9)
+
+
+def test_a_schedule_refuses_calibrated_layers_whose_keep_prob_is_traced() -> None:
+    network = keras.Sequential([keras.Input((6, 6, 1)), DropBlock2D(calibrated=True, name="fixed")])
+    network.compile("sgd", "mse")
+    x = normal(4, 6, 6, 1)
+    with pytest.raises(ValueError, match=r"the layers \['fixed'\] are calibrated"):
+        network.fit(x, x, verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.9, 1))])
+
+
 def test_fit_runs_eagerly() -> None:
     compiled(jit=False, eager=True).fit(*DATA, batch_size=32, verbose=0)
 
@@ -200,6 +226,10 @@ def test_add_dropblock_says_what_it_knows() -> None:
         ({"gamma_scale": -1}, ValueError, "gamma_scale=-1"),
         ({"calibrated": True, "gamma_scale": 2.0}, ValueError, "one or the other"),
         ({"data_format": "NHWC"}, ValueError, "channels_last"),
+        ({"seed": -1}, ValueError, "seed=-1 is outside"),
+        ({"seed": 2**31}, ValueError, "seed=2147483648 is outside"),
+        ({"seed": True}, TypeError, "seed=True is not an integer"),
+        ({"seed": 1.0}, TypeError, "seed=1.0 is not an integer"),
     ],
 )
 def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
