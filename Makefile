@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install test conformance test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
+.PHONY: help install test conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,19 @@ conformance: install  ## Certify our backends and a third-party layer; reports g
 	@mkdir -p build
 	$(RUN) numpy torch miguelvr --profile standard --html build/standard.html --json build/standard.json
 	$(RUN) $(COMPILED) --profile quick --timeout 900 --html build/quick.html --json build/quick.json
+
+matrix: .venv-third-party/.stamp  ## Certify all there is, ours and others', by the quick profile; writes docs/matrix.md.
+	@mkdir -p build
+	.venv-third-party/bin/python -m dropblock_conformance run ours third-party --jobs 2 --profile quick --timeout 900 \
+		--journal build/matrix.journal --markdown docs/matrix.md --html build/matrix.html --json build/matrix.json
+
+# Over .venv, whose packages it sees.
+.venv-third-party/.stamp: .venv/.stamp conformance/third-party.txt
+	$(PYTHON) -m venv .venv-third-party
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+		> $$(.venv-third-party/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/over.pth
+	.venv-third-party/bin/pip install --quiet --no-deps --requirement conformance/third-party.txt
+	@touch $@
 
 test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that pyproject.toml states.
 	.venv-oldest/bin/pytest -n 2 tests/core
@@ -79,6 +92,6 @@ dist: install  ## Build wheel and source archive, and try the wheel in a clean e
 	$(BIN)/python -m build
 	$(BIN)/python tests/dist_check.py
 
-clean:  ## Remove what was built, except the environments (rm -r .venv .venv-oldest).
+clean:  ## Remove what was built, except the environments (rm -r .venv .venv-*).
 	rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find dropblock_core adapters conformance tests -name __pycache__ -prune -exec rm -r {} +

@@ -16,7 +16,7 @@ from dropblock_conformance.compare import changes
 from dropblock_conformance.isolated import Order
 from dropblock_conformance.journal import Journal
 from dropblock_conformance.reports import html, machine, matrix, terminal
-from dropblock_conformance.subjects import BUILT_IN
+from dropblock_conformance.subjects import BUILT_IN, GROUPS
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -60,7 +60,7 @@ def run(
     json_file: Path | None,
     junit_file: Path | None,
 ) -> None:
-    """Certify each SUBJECT: a built-in name (see `list`) or module:attribute.
+    """Certify each SUBJECT: a built-in name (see `list`), `ours` or `third-party` for all of them, or module:attribute.
 
     Exits with 0 if every subject conforms, or deviates just as declared; 1 if one does not; 2 if the command is wrong.
     """
@@ -74,7 +74,8 @@ def run(
     for file in (*(file for file, _ in outputs), journal_file):
         if file is not None and not file.parent.is_dir():
             raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
-    names = dict.fromkeys((*subjects, *(f"--worker {shlex.quote(command)}" for command in workers)))
+    members = (name for subject in subjects for name in GROUPS.get(subject, (subject,)))
+    names = dict.fromkeys((*members, *(f"--worker {shlex.quote(command)}" for command in workers)))
     if not names:
         raise click.UsageError("Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one")
     orders = [Order(name, profile, seed, checks or None, among or len(names), timeout) for name in names]

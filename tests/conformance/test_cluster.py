@@ -169,8 +169,8 @@ def test_two_threads_have_a_process_each_of_one_subject(idle: list[Isolated]) ->
     with process_for(given) as one, process_for(given) as two:
         assert one is not two
     assert set(idle) == {one, two}
-    with process_for(given) as again:
-        assert again in (one, two)
+    with process_for(given) as again, process_for(given) as another:
+        assert {again, another} == {one, two}
 
 
 def test_a_process_that_fails_is_not_kept(idle: list[Isolated]) -> None:

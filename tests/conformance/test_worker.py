@@ -109,7 +109,7 @@ def test_a_message_without_a_list_of_arrays_has_none() -> None:
 )
 def test_what_is_no_message_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        receive(io.BytesIO(data + b"rest\n"))
+        receive(io.BytesIO(data + b"rest"))
 
 
 @pytest.mark.parametrize("cut", range(1, 25))

@@ -22,7 +22,7 @@ class Candidate:
 WORKER = "--worker "  # then a command, quoted for a shell: what answers over a pipe
 
 # A built-in is imported only when it is asked for: each needs a package that others do without.
-BUILT_IN = {
+OURS = {
     "numpy": ("dropblock_conformance.subjects.numpy_core", "this project's NumPy reference"),
     "torch": ("dropblock_conformance.subjects.torch_eager", "this project's PyTorch adapter"),
     "torch-compile": ("dropblock_conformance.subjects.torch_compile", "the same inside torch.compile"),
@@ -37,8 +37,31 @@ BUILT_IN = {
     "keras-tf": ("dropblock_conformance.subjects.keras_layer:tensorflow", "its Keras layers on TensorFlow"),
     "keras-jax": ("dropblock_conformance.subjects.keras_layer:jax", "its Keras layers on JAX"),
     "keras-torch": ("dropblock_conformance.subjects.keras_layer:torch", "its Keras layers on PyTorch"),
-    "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
 }
+THIRD_PARTY = {
+    "torchvision": ("dropblock_conformance.subjects.torchvision_ops", "torchvision's DropBlock2d and DropBlock3d"),
+    "timm": (
+        "dropblock_conformance.subjects.timm_layer",
+        "timm's DropBlock2d as it is, one mask for a batch's channels",
+    ),
+    "timm-per-channel": (
+        "dropblock_conformance.subjects.timm_layer:per_channel",
+        "the same with couple_channels=False",
+    ),
+    "timm-1.0.22": ("dropblock_conformance.subjects.timm_1_0_22", "the same before it was rewritten, its fast way"),
+    "timm-1.0.22-exact": ("dropblock_conformance.subjects.timm_1_0_22:exact", "the same with fast=False"),
+    "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
+    "torchregularize": ("dropblock_conformance.subjects.torchregularize", "torchregularize's DropBlock, for PyTorch"),
+    "pylocron": ("dropblock_conformance.subjects.pylocron", "pylocron's (holocron's) DropBlock2d, for PyTorch"),
+    "glasses": ("dropblock_conformance.subjects.glasses", "glasses' DropBlock, for PyTorch"),
+    "pytorch-toolbelt": ("dropblock_conformance.subjects.pytorch_toolbelt", "pytorch-toolbelt's DropBlock2D"),
+    "mmdet": ("dropblock_conformance.subjects.mmdet", "MMDetection's DropBlock, for PyTorch"),
+    "keras-cv": ("dropblock_conformance.subjects.keras_cv", "KerasCV's DropBlock2D, on TensorFlow"),
+    "keras-drop-block": ("dropblock_conformance.subjects.keras_drop_block", "keras-drop-block's layers, for Keras 2"),
+    "paddledet": ("dropblock_conformance.subjects.paddledet", "PaddleDetection's DropBlock"),
+}
+BUILT_IN = OURS | THIRD_PARTY
+GROUPS = {"ours": OURS, "third-party": THIRD_PARTY}
 
 
 def load(name: str) -> Candidate:

@@ -1,0 +1,52 @@
+"""The `pylocron` package of PyPI (github.com/frgfm/Holocron), version 0.3.0, with PyTorch: written by others."""
+
+from importlib import import_module
+from typing import Any
+
+from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.torch_module import import_torchvision, subject
+
+import_torchvision()  # which holocron imports
+DropBlock2d = import_module("holocron.nn").DropBlock2d
+
+
+def build(rank: int, keep_prob: float, block_size: int) -> Any:
+    return DropBlock2d(p=1 - keep_prob, block_size=block_size)
+
+
+# Its documentation says "implements the DropBlock module from" the paper, p being the "probability of dropping
+# activation value". That channels share a mask, and that the mask is of the input's dtype, its code says. An even block
+# fails, as the mask comes out one unit too large.
+CLAIMS = Claims(per_channel=False, dtypes=DTYPES, even_blocks=False, clips=False)
+
+LAW: known.Law = {
+    "law.paper": ("unit (6, 6) kept", (-1.0, -0.985)),
+    "law.full_map": (known.UNTOUCHED, (-0.985, -0.970)),
+    "law.non_square": ("unit (2, 4) kept", (-0.96, -0.94)),
+    "law.wide": ("units 36 to 69 of a row all kept", (-0.94, -0.91)),
+    "law.low_keep_prob": ("unit (2, 2) kept", (-0.96, -0.94)),
+    "law.keep_prob_zero": ("unit (1, 2) kept", (-0.945, -0.925)),
+    "law.corners": ("unit (0, 5) kept", (-0.85, -0.81)),
+    "law.one_block": (known.ONE_BLOCK, (-0.97, -0.95)),
+    "law.pairs": ("units (2, 2), (3, 3) all kept", (-0.96, -0.94)),
+    "law.bfloat16": (known.UNTOUCHED, (-0.91, -0.86)),
+    "law.drawn": ("law.paper", (-1.0, -0.5)),
+}
+OVERFLOW: known.Law = {"law.float16": known.LOST_IN_FLOAT16["law.float16"]}
+EXPECT = [
+    known.OVER_THE_BORDER,
+    *known.MULTIPLIED,
+    # So little is dropped that chance may leave nothing to scale, and scale.float16 then conforms.
+    *known.rounding("count and scale are rounded to the activations' dtype"),
+    *known.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept"),
+    *known.deviations(
+        LAW, "drop_prob is divided by block_size^2 twice, in the layer and in its function: 0.16% dropped of 14x14"
+    ),
+    *known.deviations(OVERFLOW, known.OVERFLOW),
+]
+REPRODUCE = known.torch_lines("from holocron.nn import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW | OVERFLOW)
+
+
+def candidate() -> tuple[Subject, list[Deviation]]:
+    return subject("pylocron", build, CLAIMS), EXPECT

@@ -1,0 +1,81 @@
+"""timm's `DropBlock2d` as it was up to version 1.0.22, tried there, with PyTorch: written by others.
+
+Pinned environments have it still. By default it took its `fast` way; `fast=False` is a subject of its own.
+"""
+
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.torch_module import import_torchvision, subject
+
+import_torchvision()  # which timm imports
+DropBlock2d = import_module("timm.layers").DropBlock2d
+if "fast" not in signature(DropBlock2d).parameters:  # later versions swallow it
+    raise RuntimeError("a later timm is installed: it needs timm 1.0.22, in an environment of its own")
+
+
+def build(rank: int, keep_prob: float, block_size: int) -> Any:
+    return DropBlock2d(drop_prob=1 - keep_prob, block_size=block_size)
+
+
+def build_exact(rank: int, keep_prob: float, block_size: int) -> Any:
+    return DropBlock2d(drop_prob=1 - keep_prob, block_size=block_size, fast=False)
+
+
+# Its documentation names the paper; masks are per channel, and the scale is found in float32 for inputs of any dtype,
+# by its code. An even block fails, as the mask comes out one unit too large; a larger one gets a negative gamma.
+CLAIMS = Claims(dtypes=DTYPES, even_blocks=False, clips=False)
+
+COMMON = [
+    known.OVER_THE_BORDER,
+    *known.MULTIPLIED,
+    *known.nothing_kept("in float16 the scale, count / 1e-6, is infinite, and times zero NaN"),
+]
+ROUNDS = "the scale is rounded to the activations' dtype, so a product is rounded twice"
+LAW = known.WHOLE_MAP | known.WHOLE_MAP_HALF
+EXPECT = [
+    *COMMON,
+    *known.rounding(ROUNDS),
+    *known.deviations(LAW, "gamma is Eq. (1)'s, but the fast way seeds the whole map"),
+]
+REPRODUCE = known.torch_lines("from timm.layers import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW, "float16")
+
+# The valid region is laid out as [width, height] and read as [height, width].
+SCRAMBLED: known.Law = {
+    "law.non_square": ("unit (2, 4) kept", (-0.25, -0.18)),
+    "law.wide": ("units 36 to 69 of a row all kept", (-0.36, -0.28)),
+    "law.keep_prob_zero": ("unit (0, 0) kept", (0.67, 0.78)),
+    "law.corners": ("unit (4, 5) kept", (0.75, 0.86)),
+    "law.drawn": ("law.non_square", (-1.0, 100.0)),
+}
+COARSE: known.Law = {
+    "law.float16": (known.UNTOUCHED, (-0.14, -0.06)),
+    "law.bfloat16": (known.UNTOUCHED, (0.70, 0.87)),
+}
+EXPECT_EXACT = [
+    *COMMON,
+    # At scale.bfloat16's setting nothing is dropped, so nothing is scaled.
+    *known.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.float16")),
+    *known.deviations(SCRAMBLED, "the valid region of a map that is not square is transposed in memory"),
+    *known.deviations(
+        COARSE, "1 - gamma is compared in half precision: in bfloat16 a gamma below 1/256 never drops, as 28x28, 7, 0.1"
+    ),
+]
+REPRODUCE_EXACT = known.torch_lines(
+    "from timm.layers import DropBlock2d",
+    "DropBlock2d({p}, {b}, fast=False)",
+    EXPECT_EXACT,
+    SCRAMBLED | COARSE,
+    "float16",
+)
+
+
+def candidate() -> tuple[Subject, list[Deviation]]:
+    return subject("timm-1.0.22", build, CLAIMS), EXPECT
+
+
+def exact() -> tuple[Subject, list[Deviation]]:
+    return subject("timm-1.0.22-exact", build_exact, CLAIMS), EXPECT_EXACT

@@ -1,0 +1,50 @@
+"""timm's `DropBlock2d` (github.com/huggingface/pytorch-image-models), version 1.0.31, with PyTorch: written by others.
+
+By default the channels of a sample share a mask; `couple_channels=False` is a subject of its own. The `fast` and
+`batchwise` ways went with version 1.0.23.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.torch_module import import_torchvision, subject
+
+import_torchvision()  # which timm imports
+DropBlock2d = import_module("timm.layers").DropBlock2d
+
+
+def build(rank: int, keep_prob: float, block_size: int) -> Any:
+    return DropBlock2d(drop_prob=1 - keep_prob, block_size=block_size)
+
+
+def build_per_channel(rank: int, keep_prob: float, block_size: int) -> Any:
+    return DropBlock2d(drop_prob=1 - keep_prob, block_size=block_size, couple_channels=False)
+
+
+# Its documentation names the paper, and the channels' one mask as the default. That a block is clipped to the map, that
+# even blocks work and that the scale is found in float32 for inputs of any dtype, its code says.
+CLAIMS = Claims(per_channel=False, dtypes=DTYPES)
+PER_CHANNEL = Claims(dtypes=DTYPES)
+
+LAW = known.WHOLE_MAP | known.WHOLE_MAP_EVEN | known.WHOLE_MAP_CLIPPED | known.WHOLE_MAP_HALF
+EXPECT = [
+    known.OVER_THE_BORDER,
+    Deviation("mask.clipped", known.OVER_THE_BORDER.reason, known.ANY_SHARE),
+    *known.MULTIPLIED,
+    *known.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
+    *known.nothing_kept("in float16 the scale, count / 1e-7, is infinite, and times zero NaN"),
+    *known.deviations(
+        LAW, "gamma is Eq. (1)'s, but seeds fall on the whole map: at 0.1 it drops 20.9% of 14x14 and 93% of 7x7"
+    ),
+]
+REPRODUCE = known.torch_lines("from timm.layers import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW, "float16")
+
+
+def candidate() -> tuple[Subject, list[Deviation]]:
+    return subject("timm", build, CLAIMS), EXPECT
+
+
+def per_channel() -> tuple[Subject, list[Deviation]]:
+    return subject("timm-per-channel", build_per_channel, PER_CHANNEL), EXPECT

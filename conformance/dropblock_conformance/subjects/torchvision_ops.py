@@ -1,0 +1,35 @@
+"""torchvision's `DropBlock2d` and `DropBlock3d` (github.com/pytorch/vision), version 0.28.0: written by others."""
+
+from typing import Any
+
+from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.torch_module import import_torchvision, subject
+
+ops = import_torchvision().ops
+LAYERS = {2: ops.DropBlock2d, 3: ops.DropBlock3d}
+
+
+def build(rank: int, keep_prob: float, block_size: int) -> Any:
+    return LAYERS[rank](p=1 - keep_prob, block_size=block_size)
+
+
+# Its documentation says "implements DropBlock2d from" the paper, for tensors [N, C, H, W], and nothing of dtypes: the
+# mask is made in the input's. Even blocks it refuses with a ValueError, those clipped to an even side too. A larger
+# block its code clips to a square of the map's shorter side, of which the documentation says nothing.
+CLAIMS = Claims(spatial=(2, 3), dtypes=DTYPES, even_blocks=False, clips=False)
+
+ROUNDS = "count and scale are rounded to the activations' dtype, and eps, 1e-6, is added to the count"
+EXPECT = [
+    *known.MULTIPLIED,
+    *known.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.bfloat16")),
+    *known.nothing_kept("in float16 the scale, count / eps, is infinite, and times zero NaN"),
+    *known.deviations(known.LOST_IN_FLOAT16, known.OVERFLOW),
+]
+REPRODUCE = known.torch_lines(
+    "from torchvision.ops import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, known.LOST_IN_FLOAT16, "float16"
+)
+
+
+def candidate() -> tuple[Subject, list[Deviation]]:
+    return subject("torchvision", build, CLAIMS), EXPECT
