@@ -7,9 +7,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from dropblock_conformance.check import all_checks
 from dropblock_conformance.isolated import GRACE, Isolated, Order, UnavailableError, unavailable
-from dropblock_conformance.journal import Journal
+from dropblock_conformance.journal import Journal, check_ids
 from dropblock_conformance.result import Report, Result
 
 
@@ -138,11 +137,11 @@ def reports(orders: Sequence[Order], events: Iterable[Event]) -> list[Report]:
                 results[event.order].append(result)
             case error:
                 openings[event.order] = unavailable(event.order, str(error))
-    place = list(all_checks()).index
+    places = {order: check_ids(order) for order in orders}
     return [
         replace(
             openings[order],
-            results=sorted(results[order], key=lambda result: place(result.id)),
+            results=sorted(results[order], key=lambda result: places[order].index(result.id)),
             seconds=sum(result.seconds for result in results[order]),
         )
         if openings[order].unavailable is None
