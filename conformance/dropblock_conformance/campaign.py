@@ -49,10 +49,6 @@ class Work:
         with self._lock:
             return self._pending[order].popleft() if self._pending[order] else None
 
-    def leave(self, order: Order) -> None:
-        with self._lock:
-            self._at_work[order] -= 1
-
     def give_up(self, order: Order) -> None:
         with self._lock:
             self._pending[order].clear()
@@ -72,7 +68,6 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
                 except UnavailableError as error:
                     work.give_up(order)
                     events.put(Event(order, error))
-                work.leave(order)
         except BaseException as error:  # raised again where the events are read
             events.put(error)
         events.put(None)

@@ -28,7 +28,8 @@ def claimed_scale(claims: Claims, setting: Setting, dropped: npt.NDArray[np.bool
 def require_scaled(what: str, x: Array, y: Array, kept: npt.NDArray[np.bool_], scale: Array, dtype: str) -> str:
     """Every kept value is its input times the scale, rounded as rule R9 allows."""
     low, high = scaled_range(x, scale, dtype)
-    wrong = kept & ~((low <= y) & (y <= high))
+    with np.errstate(invalid="ignore"):  # NaN is neither
+        wrong = kept & ~((low <= y) & (y <= high))
     if wrong.any():
         wanted = np.broadcast_to(x * scale, y.shape)[wrong]
         with np.errstate(over="ignore", invalid="ignore"):

@@ -78,6 +78,10 @@ def run(
     names = dict.fromkeys((*members, *(f"--worker {shlex.quote(command)}" for command in workers)))
     if not names:
         raise click.UsageError("Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one")
+    if address and context.get_parameter_source("jobs") is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--jobs is for this machine, and a cluster's workers say how many they run: leave it out with --dask"
+        )
     orders = [Order(name, profile, seed, checks or None, among or len(names), timeout) for name in names]
     try:
         for order in orders:

@@ -3,15 +3,19 @@
 No statistics here: one violation is one too many. Hypothesis shrinks it to the simplest setting that shows it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, Unsatisfiable
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from dropblock_conformance.check import Context, Finding, Violation
 from dropblock_conformance.dtypes import dtype_named
@@ -98,33 +102,19 @@ def valid_settings(
 def drawn(cases: st.SearchStrategy[T], seed: int, number: int) -> list[T]:
     """So many cases, which follow from the seed."""
     found: list[T] = []
-
-    @hypothesis_seed(seed)
-    @settings(
-        max_examples=number + 1,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases)
-    def collect(case: T) -> None:
-        found.append(case)
-
-    collect()
+    play(cases, found.append, seed, number + 1, [Phase.generate])
     return found[1:]  # the first is the simplest there is, whatever the seed
 
 
-def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:
-    """Whether `holds` returns for every case drawn; it raises :class:`Violation` where the rule is broken."""
-    violations: list[tuple[T, Violation]] = []
-    errors: list[Exception] = []
-    tried = 0
+def play(
+    cases: st.SearchStrategy[T], body: Callable[[T], None], seed: int, examples: int, phases: Sequence[Phase]
+) -> None:
+    """Call `body` with what Hypothesis draws; which cases follows from the seed alone."""
 
-    @hypothesis_seed(context.digest)
+    @hypothesis_seed(seed)
     @settings(
-        max_examples=context.profile.examples,
-        phases=[Phase.generate, Phase.shrink],
+        max_examples=examples,
+        phases=phases,
         database=None,
         deadline=None,
         report_multiple_bugs=False,
@@ -133,6 +123,29 @@ def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], 
         suppress_health_check=list(HealthCheck),
     )
     @given(cases)
+    def every(case: T) -> None:
+        body(case)
+
+    with without_loaded_constants():
+        every()
+
+
+@contextmanager
+def without_loaded_constants() -> Iterator[None]:
+    """Hypothesis also tries numbers it finds in the source of loaded modules: what is drawn would depend on them."""
+    with (
+        patch.object(providers, "_get_local_constants", Constants),
+        patch.object(providers, "CONSTANTS_CACHE", {}),
+    ):
+        yield
+
+
+def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:
+    """Whether `holds` returns for every case drawn; it raises :class:`Violation` where the rule is broken."""
+    violations: list[tuple[T, Violation]] = []
+    errors: list[Exception] = []
+    tried = 0
+
     def every(case: T) -> None:
         nonlocal tried
         try:
@@ -148,7 +161,7 @@ def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], 
         tried += 1
 
     try:
-        every()
+        play(cases, every, context.digest, context.profile.examples, [Phase.generate, Phase.shrink])
     except Unsatisfiable:
         pass  # every case was rejected
     except (Violation, Flaky):

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dropblock_conformance.subjects.torch_module import import_torchvision
 from dropblock_torch import drop_block
 from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case, Contenders, Target
-from tests.third_party import import_torchvision
 
 TORCHVISION, TIMM, DROPOUT = "torchvision drop_block2d", "timm, per channel", "F.dropout"
 

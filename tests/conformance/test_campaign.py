@@ -50,7 +50,6 @@ class Worker:
             while (check := work.next_check(order)) is not None:
                 left[order] -= 1
                 yield order, check
-            work.leave(order)
             at_work[order] -= 1
             yield None
 
@@ -112,7 +111,6 @@ def test_of_what_is_given_up_nothing_is_handed_out() -> None:
     assert work.next_order() == order
     work.give_up(order)
     assert work.next_check(order) is None
-    work.leave(order)
     assert work.next_order() == other
     assert work.next_check(other) == "check"
 

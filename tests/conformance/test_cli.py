@@ -149,6 +149,7 @@ def test_the_command_that_repeats_a_check_repeats_it(module: Name) -> None:
         (["numpy", "--profile", "fast"], "'fast' is not one of"),
         (["numpy", "--among", "0"], "0 is not in the range x>=1"),
         (["numpy", "--seed", "x"], "'x' is not a valid integer"),
+        (["numpy", "--jobs", "2", "--dask", "tcp://nowhere:1"], "leave it out with --dask"),
         (["--worker", "no-such-program", "--check", "law.papper"], "did you mean 'law.paper'?"),
         (["numpy", "--jobs", "0"], "0 is not in the range x>=1"),
         ([], "Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one"),

@@ -1,5 +1,7 @@
 """The engine of the exact checks: it finds violations and shrinks them, stays within claims, and rounds as R9 says."""
 
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -42,6 +44,18 @@ def test_settings_follow_the_stream() -> None:
     assert tried() == tried()
     assert tried() != tried(seed=1)
     assert tried() != tried(attempt=1)
+
+
+def test_settings_do_not_depend_on_the_modules_that_are_loaded(make_module: Callable[[str], object]) -> None:
+    def tried() -> list[Setting]:
+        found: list[Setting] = []
+        for_all(replace(context(), profile=replace(TINY, examples=200)), SETTINGS, found.append)
+        return found
+
+    before = tried()
+    make_module(f"KNOWN = {list(range(1000, 2000))}")  # Hypothesis would try these as seeds
+    importlib.import_module("their_dropblock")
+    assert tried() == before
 
 
 def test_a_violation_is_found_and_shrunk() -> None:

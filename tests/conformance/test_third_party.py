@@ -18,11 +18,7 @@ from dropblock_conformance.check import PROFILES, all_checks, find
 from .support import measured
 
 torch = pytest.importorskip("torch")
-pytestmark = [
-    # What Keras 2 says of itself, and NumPy of comparing the NaN that a layer gave in bfloat16.
-    pytest.mark.filterwarnings("ignore:.*random_binomial. is deprecated:UserWarning"),
-    pytest.mark.filterwarnings("ignore:invalid value encountered in less_equal:RuntimeWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*random_binomial. is deprecated:UserWarning")  # Keras 2 of itself
 
 SUBJECTS = "dropblock_conformance.subjects."
 # By subject: its module, the attribute that makes it, and the package that must be installed.

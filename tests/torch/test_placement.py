@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
+from dropblock_conformance.subjects.torch_module import import_torchvision
 from dropblock_core import gamma
 from dropblock_torch import DropBlock2d, drop_block
 from dropblock_torch.placement import add_dropblock
-from tests.third_party import import_torchvision
 
 torchvision = import_torchvision()
 timm = importlib.import_module("timm")  # it imports torchvision in its turn

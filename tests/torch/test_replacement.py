@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+from dropblock_conformance.subjects.torch_module import import_torchvision
 from dropblock_core import LinearSchedule
 from dropblock_torch import DropBlock2d, DropBlock3d, KeepProbScheduler, drop_block
 from dropblock_torch.placement import add_dropblock
 from dropblock_torch.replacement import Replacement, replace_dropblock
-from tests.third_party import import_torchvision
 
 ops = import_torchvision().ops
 timm = importlib.import_module("timm")  # it imports torchvision in its turn

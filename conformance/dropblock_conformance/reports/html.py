@@ -28,7 +28,13 @@ def render(reports: Sequence[Report]) -> str:
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
     environment.globals.update(
-        exhibits=exhibits, cells=matrix.cells, limits=matrix.limits, dropped=matrix.dropped, claims=claims, rules=RULES
+        exhibits=exhibits,
+        cells=matrix.cells,
+        limits=matrix.limits,
+        dropped=matrix.dropped,
+        claims=claims,
+        rules=RULES,
+        drops=matrix.DROPS,
     )
     document = as_document(reports)
     return environment.get_template("report.html").render(
