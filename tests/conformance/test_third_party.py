@@ -20,7 +20,7 @@ from .support import measured
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.*random_binomial. is deprecated:UserWarning")  # Keras 2 of itself
 
-SUBJECTS = "dropblock_conformance.subjects."
+SUBJECTS = "dropblock_conformance.subjects.third_party."
 # By subject: its module, the attribute that makes it, and the package that must be installed.
 THIRD_PARTY = {
     "miguelvr": ("miguelvr", "candidate", "dropblock"),
@@ -167,7 +167,7 @@ def test_one_line_shows_each_deviation_with_the_library_alone(name: str) -> None
 
 def test_the_same_lines_find_nothing_wrong_with_a_right_layer() -> None:
     """So what they print of others is the others' doing."""
-    from dropblock_conformance.subjects import known
+    from dropblock_conformance.subjects.third_party import known
     from dropblock_conformance.subjects.torch_eager import candidate
 
     laws = [known.WHOLE_MAP, known.WHOLE_MAP_EVEN, known.WHOLE_MAP_CLIPPED, known.WHOLE_MAP_HALF]

@@ -21,44 +21,39 @@ class Candidate:
 
 WORKER = "--worker "  # then a command, quoted for a shell: what answers over a pipe
 
-# A built-in is imported only when it is asked for: each needs a package that others do without.
+# By name: the module below this one, and what it is. It is imported only when it is asked for, as each needs a package
+# that others do without.
 OURS = {
-    "numpy": ("dropblock_conformance.subjects.numpy_core", "this project's NumPy reference"),
-    "torch": ("dropblock_conformance.subjects.torch_eager", "this project's PyTorch adapter"),
-    "torch-compile": ("dropblock_conformance.subjects.torch_compile", "the same inside torch.compile"),
-    "torch-triton": ("dropblock_conformance.subjects.torch_triton", "its Triton kernels, on a GPU or interpreted"),
-    "jax": ("dropblock_conformance.subjects.jax_eager", "this project's JAX adapter"),
-    "jax-jit": ("dropblock_conformance.subjects.jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
-    "flax": ("dropblock_conformance.subjects.jax_flax", "its layer for Flax NNX"),
-    "equinox": ("dropblock_conformance.subjects.jax_equinox", "its layer for Equinox"),
-    "tf": ("dropblock_conformance.subjects.tf_eager", "this project's TensorFlow adapter"),
-    "tf-function": ("dropblock_conformance.subjects.tf_function", "the same in graphs, as tf.function makes them"),
-    "tf-xla": ("dropblock_conformance.subjects.tf_xla", "the same compiled by XLA"),
-    "keras-tf": ("dropblock_conformance.subjects.keras_layer:tensorflow", "its Keras layers on TensorFlow"),
-    "keras-jax": ("dropblock_conformance.subjects.keras_layer:jax", "its Keras layers on JAX"),
-    "keras-torch": ("dropblock_conformance.subjects.keras_layer:torch", "its Keras layers on PyTorch"),
+    "numpy": ("numpy_core", "this project's NumPy reference"),
+    "torch": ("torch_eager", "this project's PyTorch adapter"),
+    "torch-compile": ("torch_compile", "the same inside torch.compile"),
+    "torch-triton": ("torch_triton", "its Triton kernels, on a GPU or interpreted"),
+    "jax": ("jax_eager", "this project's JAX adapter"),
+    "jax-jit": ("jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
+    "flax": ("jax_flax", "its layer for Flax NNX"),
+    "equinox": ("jax_equinox", "its layer for Equinox"),
+    "tf": ("tf_eager", "this project's TensorFlow adapter"),
+    "tf-function": ("tf_function", "the same in graphs, as tf.function makes them"),
+    "tf-xla": ("tf_xla", "the same compiled by XLA"),
+    "keras-tf": ("keras_layer:tensorflow", "its Keras layers on TensorFlow"),
+    "keras-jax": ("keras_layer:jax", "its Keras layers on JAX"),
+    "keras-torch": ("keras_layer:torch", "its Keras layers on PyTorch"),
 }
 THIRD_PARTY = {
-    "torchvision": ("dropblock_conformance.subjects.torchvision_ops", "torchvision's DropBlock2d and DropBlock3d"),
-    "timm": (
-        "dropblock_conformance.subjects.timm_layer",
-        "timm's DropBlock2d as it is, one mask for a batch's channels",
-    ),
-    "timm-per-channel": (
-        "dropblock_conformance.subjects.timm_layer:per_channel",
-        "the same with couple_channels=False",
-    ),
-    "timm-1.0.22": ("dropblock_conformance.subjects.timm_1_0_22", "the same before it was rewritten, its fast way"),
-    "timm-1.0.22-exact": ("dropblock_conformance.subjects.timm_1_0_22:exact", "the same with fast=False"),
-    "miguelvr": ("dropblock_conformance.subjects.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
-    "torchregularize": ("dropblock_conformance.subjects.torchregularize", "torchregularize's DropBlock, for PyTorch"),
-    "pylocron": ("dropblock_conformance.subjects.pylocron", "pylocron's (holocron's) DropBlock2d, for PyTorch"),
-    "glasses": ("dropblock_conformance.subjects.glasses", "glasses' DropBlock, for PyTorch"),
-    "pytorch-toolbelt": ("dropblock_conformance.subjects.pytorch_toolbelt", "pytorch-toolbelt's DropBlock2D"),
-    "mmdet": ("dropblock_conformance.subjects.mmdet", "MMDetection's DropBlock, for PyTorch"),
-    "keras-cv": ("dropblock_conformance.subjects.keras_cv", "KerasCV's DropBlock2D, on TensorFlow"),
-    "keras-drop-block": ("dropblock_conformance.subjects.keras_drop_block", "keras-drop-block's layers, for Keras 2"),
-    "paddledet": ("dropblock_conformance.subjects.paddledet", "PaddleDetection's DropBlock"),
+    "torchvision": ("third_party.torchvision_ops", "torchvision's DropBlock2d and DropBlock3d"),
+    "timm": ("third_party.timm_layer", "timm's DropBlock2d as it is, one mask for a batch's channels"),
+    "timm-per-channel": ("third_party.timm_layer:per_channel", "the same with couple_channels=False"),
+    "timm-1.0.22": ("third_party.timm_1_0_22", "the same before it was rewritten, its fast way"),
+    "timm-1.0.22-exact": ("third_party.timm_1_0_22:exact", "the same with fast=False"),
+    "miguelvr": ("third_party.miguelvr", "the `dropblock` package on PyPI, for PyTorch"),
+    "torchregularize": ("third_party.torchregularize", "torchregularize's DropBlock, for PyTorch"),
+    "pylocron": ("third_party.pylocron", "pylocron's (holocron's) DropBlock2d, for PyTorch"),
+    "glasses": ("third_party.glasses", "glasses' DropBlock, for PyTorch"),
+    "pytorch-toolbelt": ("third_party.pytorch_toolbelt", "pytorch-toolbelt's DropBlock2D"),
+    "mmdet": ("third_party.mmdet", "MMDetection's DropBlock, for PyTorch"),
+    "keras-cv": ("third_party.keras_cv", "KerasCV's DropBlock2D, on TensorFlow"),
+    "keras-drop-block": ("third_party.keras_drop_block", "keras-drop-block's layers, for Keras 2"),
+    "paddledet": ("third_party.paddledet", "PaddleDetection's DropBlock"),
 }
 BUILT_IN = OURS | THIRD_PARTY
 GROUPS = {"ours": OURS, "third-party": THIRD_PARTY}
@@ -76,7 +71,7 @@ def load(name: str) -> Candidate:
     if name.startswith(WORKER):
         return Candidate(*remote.connect(shlex.split(name.removeprefix(WORKER))[0]), repeat=name)
     if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name][0].partition(":")
+        module, _, attribute = f"{__name__}.{BUILT_IN[name][0]}".partition(":")
         attribute = attribute or "candidate"
     elif ":" in name:
         module, attribute = name.split(":", 1)

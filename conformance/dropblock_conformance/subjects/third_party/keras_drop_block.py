@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.third_party import known
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # before TensorFlow looks for Keras: 2 is the package tf-keras today
 keras = import_module("tensorflow").keras
@@ -65,6 +65,6 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    from dropblock_conformance.subjects.tf_layer import subject
+    from dropblock_conformance.subjects.third_party.tf_layer import subject
 
     return subject("keras-drop-block", layer, CLAIMS), EXPECT

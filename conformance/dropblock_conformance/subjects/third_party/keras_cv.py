@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.third_party import known
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # before Keras is imported
 DropBlock2D = import_module("keras_cv.layers").DropBlock2D
@@ -78,6 +78,6 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    from dropblock_conformance.subjects.tf_layer import subject
+    from dropblock_conformance.subjects.third_party.tf_layer import subject
 
     return subject("keras-cv", layer, CLAIMS), EXPECT

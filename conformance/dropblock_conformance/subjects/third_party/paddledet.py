@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import Array, Claims, Deviation, Subject
-from dropblock_conformance.subjects import known
+from dropblock_conformance.subjects.third_party import known
 
 paddle: Any = import_module("paddle")
 DropBlock = import_module("ppdet.modeling.layers").DropBlock

@@ -1,0 +1,1 @@
+"""DropBlocks of others: each with its claims, its deviations declared as measured, and lines that show them."""
