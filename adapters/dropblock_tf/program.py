@@ -63,7 +63,13 @@ class Plan:
     across_replicas: bool
 
     @property
+    def keeps_rows(self) -> bool:
+        """Whether they are kept for the backward pass: in whole bytes they take a bit a unit."""
+        return self.segments.feat[-1] % 8 == 0
+
+    @property
     def keeps_seeds(self) -> bool:
+        """Whether these are, where the rows are not: where they take at most a bit a unit."""
         return 32 * self.segments.per_map <= prod(self.segments.feat)
 
     @property
@@ -86,20 +92,16 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, plan
     rows = _rows(drawn, plan)  # line 6
     scale = _scale(rows, threshold, tf.float64 if x.dtype == tf.float64 else tf.float32, plan)
 
+    kept = _bytes(rows, plan) if plan.keeps_rows else drawn if plan.keeps_seeds else None  # for the backward pass
+
     @tf.custom_gradient
     def lines_7_and_8(x: Any) -> Any:
-        def derivative(dy: Any) -> Any:
-            # Kept for it are the seeds, or, where they take more than a bit a unit, what they are drawn from.
-            return again(dy, drawn if plan.keeps_seeds else seeds())
+        return apply(x, _units(rows, plan), scale, plan.channels_last), again
 
-        return apply(x, _units(rows, plan), scale, plan.channels_last), derivative
-
-    def again(dy: Any, drawn: Any) -> Any:
-        @tf.custom_gradient
-        def linear(dy: Any) -> Any:
-            return apply(dy, _units(_rows(drawn, plan), plan), scale, plan.channels_last), linear
-
-        return linear(dy)
+    @tf.custom_gradient
+    def again(dy: Any) -> Any:
+        rows = kept if plan.keeps_rows else _rows(seeds() if kept is None else kept, plan)
+        return apply(dy, _units(rows, plan), scale, plan.channels_last), again
 
     return lines_7_and_8(x)
 
@@ -119,6 +121,15 @@ def _rows(seeds: Any, plan: Plan) -> Any:
     waits = tf.reduce_any(seeds != 0)
     _, rows = space.loop(lambda waits, rows: waits, grow, (Array(waits), Array(empty)))
     return rows.tensor
+
+
+def _bytes(rows: Any, plan: Plan) -> Any:
+    """Rows of a multiple of 8 units, without what fills up their last word."""
+    if rows.dtype == tf.uint8:
+        return rows
+    *outer, width = plan.segments.feat
+    in_bytes = tf.bitcast(rows, tf.uint8)  # the first of which holds the first 8 units, on every device there is
+    return tf.reshape(in_bytes, [-1, plan.maps, *outer, rows.shape[-1] * rows.dtype.size])[..., : width // 8]
 
 
 def _scale(rows: Any, threshold: Threshold, wide: Any, plan: Plan) -> Any:
@@ -144,7 +155,7 @@ def _scale(rows: Any, threshold: Threshold, wide: Any, plan: Plan) -> Any:
 def _units(rows: Any, plan: Plan) -> Any:
     """One bool a unit, ``[samples, maps, *feat]``, or maps last."""
     *outer, width = plan.segments.feat
-    bits = tf.constant([1 << bit for bit in range(min(width, 32))], rows.dtype)
+    bits = tf.constant([1 << bit for bit in range(min(width, 8 * rows.dtype.size))], rows.dtype)
     if plan.channels_last:
         rows, bits = tf.transpose(rows, [0, *range(2, rows.shape.rank), 1])[..., None, :], bits[:, None]
         units = tf.reshape(rows & bits != 0, [-1, *outer, rows.shape[-3] * bits.shape[0], plan.maps])

@@ -11,7 +11,7 @@ import tensorflow as tf
 import dropblock_core as core
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_tf import LinearSchedule, drop_block
-from dropblock_tf.program import Plan
+from dropblock_tf.program import Plan, _bytes
 from dropblock_tf.threshold import Threshold
 
 from .support import (
@@ -129,12 +129,14 @@ def with_gradient(**options: Any) -> Any:
     return both
 
 
-# The seeds of the first are kept for the backward pass, those of the second are drawn again.
+# For the backward pass the seeds of the first are kept, those of the second drawn again, of the others the rows kept.
 BLOCKS = {
-    "kept": {"keep_prob": 0.6, "block_size": 3, "seed": 4},
-    "again": {"keep_prob": 0.6, "block_size": 1, "seed": 4},
+    "seeds": ((2, 14, 14, 3), {"keep_prob": 0.6, "block_size": 3, "seed": 4}),
+    "again": ((2, 14, 14, 3), {"keep_prob": 0.6, "block_size": 1, "seed": 4}),
+    "rows of a byte": ((2, 14, 8, 3), {"keep_prob": 0.6, "block_size": 3, "seed": 4}),
+    "rows of bytes": ((2, 5, 40, 3), {"keep_prob": 0.6, "block_size": 3, "seed": 4}),
+    "rows of a word": ((2, 5, 6, 32, 3), {"keep_prob": 0.6, "block_size": 3, "seed": 4}),
 }
-GEOMETRY = (2, 14, 14, 3)
 
 
 def test_seeds_are_kept_where_they_take_at_most_a_bit_a_unit() -> None:
@@ -152,12 +154,22 @@ def test_seeds_are_kept_where_they_take_at_most_a_bit_a_unit() -> None:
     assert not keeps((33,), (1,))
 
 
+def test_rows_are_kept_where_whole_bytes_of_them_take_a_bit_a_unit() -> None:
+    for width in range(1, 73):
+        plan = Plan(Segments.of((3, width), (3, 1)), 1, "tensor", True, False)
+        assert plan.keeps_rows == (width % 8 == 0)
+        if plan.keeps_rows:
+            kept = _bytes(tf.zeros([2, 1, 3, -(-width // 32)], plan.row_dtype), plan)
+            assert 8 * kept.dtype.size * np.prod(kept.shape) == 2 * 3 * width
+
+
 @any_way
 @pytest.mark.parametrize("renorm", ["tensor", "map"])
 @pytest.mark.parametrize("case", BLOCKS)
 def test_the_gradient_is_mask_times_scale_exactly(way: Any, renorm: str, case: str) -> None:
-    options = BLOCKS[case] | {"renorm": renorm}
-    x, dy = normal(GEOMETRY), normal(GEOMETRY, seed=1)
+    geometry, options = BLOCKS[case]
+    options = options | {"renorm": renorm}
+    x, dy = normal(geometry), normal(geometry, seed=1)
     y, dx = way(with_gradient(**options))(x, dy)
     factor = scales(x, **options)
     assert 0 < np.count_nonzero(factor) < factor.size
@@ -179,7 +191,8 @@ def test_the_gradient_knows_the_order_of_axes_and_shared_masks(data_format: str,
 @any_way
 @pytest.mark.parametrize("case", BLOCKS)
 def test_second_derivatives(way: Any, case: str) -> None:
-    x, options = normal(GEOMETRY), BLOCKS[case]
+    geometry, options = BLOCKS[case]
+    x = normal(geometry)
 
     def twice(x: Any) -> Any:
         with tf.GradientTape() as outer:
@@ -216,12 +229,13 @@ def test_gradients_of_maps_of_unknown_size() -> None:
 
 
 @any_program
-def test_without_a_seed_the_gradient_has_the_mask_of_its_own_call(way: Any) -> None:
-    for block_size in (7, 1):  # kept, and drawn again
-        both = way(with_gradient(keep_prob=0.6, block_size=block_size))
-        x = tf.ones(GEOMETRY)
-        for _ in range(3):
-            assert_equal(*both(x, x))
+@pytest.mark.parametrize("case", BLOCKS)
+def test_without_a_seed_the_gradient_has_the_mask_of_its_own_call(way: Any, case: str) -> None:
+    geometry, options = BLOCKS[case]
+    both = way(with_gradient(**(options | {"seed": None})))
+    x = tf.ones(geometry)
+    for _ in range(3):
+        assert_equal(*both(x, x))
 
 
 @any_way
