@@ -98,6 +98,8 @@ def run(
         )
         console.print(f"interrupted: {told}", markup=False, highlight=False)
         context.exit(130)
+    except ConnectionError as error:
+        raise click.UsageError(f"--dask: {error}") from error
     for report in reports:
         terminal.show_report(console, report)
     terminal.show_verdicts(console, reports)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from distributed import Client, as_completed
 
@@ -11,13 +12,18 @@ from dropblock_conformance.isolated import Isolated, Order, UnavailableError
 from dropblock_conformance.journal import Journal
 from dropblock_conformance.result import Report, Result
 
+PATIENCE = 10.0  # seconds for the scheduler to answer
+
 
 def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> Generator[Event]:
     """The events of all orders, from the workers of the scheduler at `address`, which have this package too.
 
     Dask does a check again elsewhere when its worker is lost; one that lost several workers raises Dask's KilledWorker.
+
+    Raises:
+        ConnectionError: no scheduler answers there.
     """
-    with Client(address) as client:
+    with connect(address) as client:
         # Not pure: Dask would answer a second run with what the first one's tasks returned.
         asked = {client.submit(opening, order, pure=False): order for order in orders if journal.unfinished(order)}
         done = as_completed(list(asked))
@@ -37,6 +43,13 @@ def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> G
                     check = client.submit(result, order, check_id, pure=False)
                     asked[check] = order
                     done.add(check)
+
+
+def connect(address: str) -> Any:
+    try:
+        return Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"no Dask scheduler answers at {address!r}: {error}") from error
 
 
 def opening(order: Order) -> Report:

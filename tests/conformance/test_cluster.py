@@ -179,3 +179,13 @@ def test_a_process_that_fails_is_not_kept(idle: list[Isolated]) -> None:
         cluster_module.opening(order("absent"))
     assert idle == []
     assert not children.new()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere://127.0.0.1:1"])
+def test_where_no_scheduler_answers_the_command_is_wrong(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0.1)
+    result = CliRunner().invoke(main, ["run", "numpy", "--check", "seed.same", "--dask", address])
+    assert (result.exit_code, f"no Dask scheduler answers at '{address}'" in " ".join(result.output.split())) == (
+        2,
+        True,
+    )
