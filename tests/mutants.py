@@ -348,6 +348,11 @@ class NotShared(Honest):
     claims = Claims(per_channel=False)
 
 
+@mutant("a mask per sample where one for all is claimed", "mask.shared")
+class NotSharedBySamples(Honest):
+    claims = Claims(per_sample=False)
+
+
 # --- renormalisation -------------------------------------------------------------------------------------------------
 
 
@@ -369,6 +374,12 @@ class ScalePerSample(Honest):
 class CountsOneTooMany(Honest):
     def scale(self, dropped: Array, keep_prob: float, x: Array) -> Any:
         return (dropped.size + 1) / max(1, np.count_nonzero(~dropped))
+
+
+@mutant("1e-6 is added to the count, lest it be 0", "scale.claimed")
+class CountsAnEpsilonMore(Honest):
+    def scale(self, dropped: Array, keep_prob: float, x: Array) -> Any:
+        return dropped.size / (np.count_nonzero(~dropped) + 1e-6)
 
 
 class CountsIn(Honest):

@@ -47,7 +47,7 @@ def _run(context: Context) -> Finding:
 
 def _plan(subject: Subject, profile: Profile, alpha: float, seed: int) -> list[dict[str, Any]]:
     return [
-        plan_row(c, 2, sampling(c, measures(c), subject.claims, profile.margin, alpha, 1))
+        plan_row(c, 2, sampling(c, measures(c), subject.claims, profile.margin, alpha))
         for c in drawn_configurations(seed, profile.drawn_laws, subject.claims.even_blocks)
     ]
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dropblock_conformance.check import Check, Context, Finding, Violation, claim, register
-from dropblock_conformance.checks_scale import ERROR, claimed_scale, require_scaled
+from dropblock_conformance.checks_scale import ERROR, claimed_scale, few_kept, require_scaled
 from dropblock_conformance.dtypes import dtype_named
 from dropblock_conformance.exact import Setting, for_all, share, valid_settings
 from dropblock_conformance.subject import Array
@@ -35,7 +35,7 @@ def _scale(context: Context) -> Finding:
         kept = (y != 0) & ~np.isnan(y)
         require_scaled("gradients", dy, dx, kept, claimed_scale(claims, setting, ~kept), setting.dtype)
 
-    return for_all(context, valid_settings(context), holds)
+    return for_all(context, valid_settings(context) | few_kept(context), holds)
 
 
 def _nonfinite(context: Context) -> Finding:

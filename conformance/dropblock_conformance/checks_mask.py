@@ -38,10 +38,13 @@ def _blocks(context: Context, beyond_map: bool) -> Finding:
 
 
 def _shared(context: Context) -> Finding:
+    claims = context.subject.claims
+
     def holds(setting: Setting) -> None:
         dropped = context.call(setting.ones(), **setting.arguments) == 0
-        if (other := dropped != dropped[:, :1]).any():
-            raise Violation("channels of a sample differ where one shared mask is claimed", share(other))
+        for claimed, axis, what in ((claims.per_sample, 0, "samples"), (claims.per_channel, 1, "channels")):
+            if not claimed and (other := dropped != dropped.take([0], axis)).any():
+                raise Violation(f"{what} differ where one shared mask is claimed", share(other))
 
     return for_all(context, valid_settings(context), holds)
 
@@ -99,12 +102,13 @@ register(
 register(
     Check(
         id="mask.shared",
-        title="Channels share a mask where that is claimed",
+        title="Channels, or samples, share a mask where that is claimed",
         rule="R6 · section 3, 'a shared DropBlock mask across different feature channels'",
-        explanation="With per_channel=False all channels of a sample lose the same units.",
+        explanation="With per_channel=False all channels of a sample lose the same units; with per_sample=False all "
+        "samples of a batch.",
         effect_is=SHARE,
         run=_shared,
-        needs=claim(lambda s: not s.claims.per_channel, "claims a mask per channel"),
+        needs=claim(lambda s: not (s.claims.per_channel and s.claims.per_sample), "claims that no maps share a mask"),
     )
 )
 register(

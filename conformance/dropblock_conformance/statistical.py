@@ -5,7 +5,8 @@ are dropped together, so a test that treats them as independent false-alarms mos
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from math import ceil, prod
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from dropblock_conformance.check import Check, Context, Finding, Profile
 from dropblock_conformance.dtypes import dtype_named
-from dropblock_conformance.inference import Event, combine, judge
+from dropblock_conformance.inference import Event, Verdict, combine, judge
 from dropblock_conformance.power import POWER, plan
 from dropblock_conformance.subject import Claims, NothingKeptError, Subject
 from dropblock_core import gamma, keep_map
@@ -29,7 +30,9 @@ def of_maps(dropped: Dropped, *spatial: int | slice) -> Dropped:
 
 
 UNITS_PER_CALL = 2**20
+UNITS_PER_HALF = 2**15  # as a count in float16 ends at 65,504, and that has a check of its own
 MAPS_PICTURED = 2**15
+PATIENCE = 16  # times the planned number of maps, where trials come more rarely than by the paper's law
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,21 @@ class Measure:
     trials_per_map: float = 1.0
 
 
+Tune = Callable[[Dropped], Sequence[Measure]]
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """A batch: how many calls belong together, of how many samples and channels, and how often it is drawn."""
+    """A batch: how many calls belong together, of how many samples and channels, and how often it is drawn.
+
+    `trials` is how many of them each event needs.
+    """
 
     calls: int
     samples: int
     channels: int
     batches: int
+    trials: tuple[int, ...]
 
     @property
     def maps(self) -> int:
@@ -84,20 +94,25 @@ class Sampling:
 
 
 def sampling(
-    configuration: Configuration, measures: Sequence[Measure], claims: Claims, margin: float, alpha: float, calls: int
+    configuration: Configuration,
+    measures: Sequence[Measure],
+    claims: Claims,
+    margin: float,
+    alpha: float,
+    calls: int = 1,
+    dtype: str | None = None,
 ) -> Sampling:
     """How many maps give every event its planned number of trials."""
     power = 1 - (1 - POWER) / number_of_tests(measures)
-    maps = max(
-        ceil(plan(event, margin, alpha, power) / measure.trials_per_map)
-        for measure in measures
-        for event in measure.events
-    )
-    per_call = max(64, min(UNITS_PER_CALL // prod(configuration.feat), ceil(maps / calls)))
-    # Powers of two, so that channels and samples pair up at every lag; a mask that channels share is one map a sample.
-    channels = 2 ** int(np.log2(per_call) / 2) if claims.per_channel else 1
-    samples = 2 ** int(np.log2(per_call / channels))
-    return Sampling(calls, samples, channels, ceil(maps / (calls * samples * channels)))
+    trials = [[plan(event, margin, alpha, power) for event in measure.events] for measure in measures]
+    maps = max(ceil(max(t) / measure.trials_per_map) for t, measure in zip(trials, measures, strict=True))
+    units = UNITS_PER_HALF if (dtype or claims.law_dtype) == "float16" else UNITS_PER_CALL
+    per_call = max(64, min(units // prod(configuration.feat), ceil(maps / calls)))
+    # Powers of two, so that channels and samples pair up at every lag. What shares a mask counts as one map.
+    doublings = int(np.log2(per_call))
+    channels = 2 ** (doublings // 2 if claims.per_sample else doublings) if claims.per_channel else 1
+    samples = 2**doublings // channels if claims.per_sample else 1
+    return Sampling(calls, samples, channels, ceil(maps / (calls * samples * channels)), tuple(chain(*trials)))
 
 
 def number_of_tests(measures: Sequence[Measure]) -> int:
@@ -126,14 +141,26 @@ def measure_law(
     *,
     calls: int = 1,
     dtype: str | None = None,
+    tune: Tune | None = None,
 ) -> Finding:
-    """Sample as planned, count, and judge every event."""
+    """Sample as planned, count, and judge every event.
+
+    Where an event's trials are themselves left to chance, and come too rarely, sampling goes on until there are as many
+    as planned: a rule that looks at the number of trials alone, so what is judged of them stays binomial.
+    """
     claims, margin = context.subject.claims, context.profile.margin
-    batch = sampling(configuration, measures, claims, margin, context.alpha, calls)
+    batch = sampling(configuration, measures, claims, margin, context.alpha, calls, dtype)
+    dtype = dtype or claims.law_dtype
+    if tune is not None:
+        measures = tune(draw(context, configuration, replace(batch, calls=1), dtype))
     totals = np.zeros((number_of_tests(measures), 2), np.int64)
     picture = _Picture(configuration)
-    for _ in range(batch.batches):
-        dropped = draw(context, configuration, batch, dtype or claims.law_dtype)
+    for number in range(PATIENCE * batch.batches):
+        if number >= batch.batches and (totals[:, 1] >= batch.trials).all():
+            break
+        dropped = draw(context, configuration, batch, dtype)
+        if tune is None and (shared := shared_axis(dropped)):
+            return Finding(Verdict.INCONCLUSIVE, 0.0, f"{configuration}: {SHARED.format(*shared)}")
         totals += [pair for measure in measures for pair in measure.count(dropped)]
         picture.add(dropped)
     events = [event for measure in measures for event in measure.events]
@@ -149,6 +176,20 @@ def measure_law(
     )
     data = {"configuration": str(configuration), "tests": [asdict(test) for test in tests], **picture.data()}
     return Finding(verdict, worst.effect, summary, data)
+
+
+SHARED = (
+    "all {0} of a call lose the same units, so the law cannot be told from them: where that is meant, claim {1}=False"
+)
+
+
+def shared_axis(dropped: Dropped) -> tuple[str, str] | None:
+    """What has one mask for all in a batch of maps that should be independent, and the claim that says otherwise."""
+    if dropped.any() and not dropped.all():
+        for axis, name, claim in ((1, "samples", "per_sample"), (2, "channels", "per_channel")):
+            if dropped.shape[axis] > 1 and (dropped == dropped.take([0], axis)).all():
+                return name, claim
+    return None
 
 
 class _Picture:
@@ -194,9 +235,13 @@ def statistical_check(
     needs: Callable[[Subject], str | None] = lambda subject: None,
     calls: int = 1,
     dtype: str | None = None,
+    tune: Tune | None = None,
     effect_is: str = "relative error of gamma, or of a rate, that the observed share stands for; 0 is the paper's",
 ) -> Check:
-    """A check of one configuration, or of one by spatial rank where the measures do for every rank."""
+    """A check of one configuration, or of one by spatial rank where the measures do for every rank.
+
+    `tune` makes the measures out of a batch that is drawn for it; `measures` is then what it makes of the paper's law.
+    """
     by_rank = {len(configuration.feat): configuration} if isinstance(configuration, Configuration) else configuration
 
     def at(claims: Claims) -> Configuration:
@@ -208,7 +253,7 @@ def statistical_check(
         return needs(subject)
 
     def planned(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
-        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls)
+        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls, dtype)
         return [plan_row(at(subject.claims), number_of_tests(measures), batch)]
 
     return Check(
@@ -217,7 +262,7 @@ def statistical_check(
         rule=rule,
         explanation=f"{explanation} Measured at {'; '.join(map(str, by_rank.values()))}.",
         effect_is=effect_is,
-        run=lambda c: measure_law(c, at(c.subject.claims), measures, calls=calls, dtype=dtype),
+        run=lambda c: measure_law(c, at(c.subject.claims), measures, calls=calls, dtype=dtype, tune=tune),
         needs=claimed,
         tests=lambda profile: number_of_tests(measures),
         plan=planned,

@@ -20,6 +20,7 @@ class Claims:
 
     Args:
         per_channel: every channel has its own mask (the paper's Algorithm 1); False: a sample's channels share one.
+        per_sample: every sample has its own; False: a batch shares one, and the law is judged by a sample a call.
         renorm: scope of line 8's count: ``"tensor"``, ``"sample"``, ``"map"``, ``"expected"`` or ``"none"``.
         spatial: spatial ranks it takes, out of 1, 2, 3.
         dtypes: dtypes it takes, out of float16, bfloat16, float32, float64.
@@ -38,6 +39,7 @@ class Claims:
     even_blocks: bool = True
     clips: bool = True
     seedable: bool = True
+    per_sample: bool = True
 
     def __post_init__(self) -> None:
         if self.renorm not in RENORMS:

@@ -131,7 +131,9 @@ def measured(check: Check, subject: Subject = NUMPY) -> list[Law]:
     """What a check of `statistical_check` measures of a subject: caught on its way into the engine."""
     seen = []
 
-    def record(_: Context, configuration: Any, measures: Any, *, calls: int = 1, dtype: str | None = None) -> Finding:
+    def record(
+        _: Context, configuration: Any, measures: Any, *, calls: int = 1, dtype: Any = None, **__: Any
+    ) -> Finding:
         seen.append(Law(check, configuration, tuple(measures), calls, dtype))
         return finding(Verdict.CONFORMS)
 

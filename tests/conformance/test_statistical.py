@@ -6,16 +6,19 @@ from math import prod
 import numpy as np
 import pytest
 
-from dropblock_conformance import Claims, Subject
+from dropblock_conformance import Claims, Outcome, Subject, certify
 from dropblock_conformance.check import PROFILES, Check
 from dropblock_conformance.checks_drawn import drawn_configurations, measures
+from dropblock_conformance.checks_independence import PAIRS, even_cut
 from dropblock_conformance.checks_law import PAPER, unit_kept, untouched_map
-from dropblock_conformance.inference import Verdict
+from dropblock_conformance.inference import Verdict, rate
 from dropblock_conformance.power import POWER, plan
 from dropblock_conformance.statistical import (
     MAPS_PICTURED,
+    PATIENCE,
     UNITS_PER_CALL,
     Configuration,
+    Measure,
     Sampling,
     _Picture,
     draw,
@@ -26,7 +29,9 @@ from dropblock_conformance.statistical import (
 from dropblock_conformance.subject import DTYPES
 from dropblock_core import keep_map
 
-from .support import NUMPY, TINY, Law, context, honest, measured, registered_laws
+from tests.mutants import MUTANTS
+
+from .support import NUMPY, TINY, Law, context, honest, measured, registered_laws, returning
 
 ALPHA = 2e-8
 LAWS = registered_laws()
@@ -69,6 +74,22 @@ def test_a_shared_mask_is_sampled_through_one_channel() -> None:
     assert batch.maps == batch.calls * batch.samples * batch.batches
 
 
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_mask_that_samples_share_is_sampled_by_one_a_call(per_channel: bool) -> None:
+    batch = sampling(SMALL, [untouched_map(SMALL)], Claims(per_sample=False, per_channel=per_channel), 0.025, ALPHA)
+    assert batch.samples == 1
+    assert (batch.channels > 1) is per_channel
+    assert batch.maps >= batch.trials[0]
+
+
+@pytest.mark.parametrize(("dtype", "claims"), [("float16", Claims()), (None, Claims(dtypes=("float16",)))])
+def test_a_batch_in_float16_has_no_more_units_than_float16_counts(dtype: str | None, claims: Claims) -> None:
+    wide = Configuration((16, 16), 3, 0.98)
+    batch = sampling(wide, [untouched_map(wide)], claims, 0.025, ALPHA, 1, dtype)
+    assert batch.samples * batch.channels * 16 * 16 <= 65_504
+    assert batch.maps >= batch.trials[0]
+
+
 def test_no_more_is_sampled_than_a_full_last_batch() -> None:
     law = [untouched_map(SMALL)]
     batch = sampling(SMALL, law, Claims(), 0.025, ALPHA, 1)
@@ -90,7 +111,7 @@ def spy(seen: list[dict[str, object]]) -> Subject:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_batch_puts_ones_in_and_takes_zeros_for_dropped(dtype: str) -> None:
     seen: list[dict[str, object]] = []
-    batch = Sampling(calls=3, samples=4, channels=8, batches=1)
+    batch = Sampling(calls=3, samples=4, channels=8, batches=1, trials=(96,))
     dropped = draw(context(spy(seen)), SMALL, batch, dtype)
     assert dropped.shape == (3, 4, 8, 5, 5)
     first = seen[0].pop("seed")
@@ -127,6 +148,73 @@ def test_a_finding_tells_its_worst_event_with_all_its_numbers() -> None:
     for part in (str(SMALL), worst["event"], f"{worst['successes']:,} of {worst['trials']:,}", "margin 25.00%"):
         assert part in finding.summary
     json.dumps(finding.data)  # evidence goes into reports as it is
+
+
+# --- what is not as the plan takes it -----------------------------------------------------------------------------
+
+
+def rare(trials: int) -> Measure:
+    """An event with so many trials in each batch, whatever is drawn, of which half are successes."""
+    return Measure((rate("a coin", 0.5),), lambda dropped: [(trials // 2, trials)])
+
+
+def test_sampling_goes_on_until_there_are_as_many_trials_as_planned() -> None:
+    seen: list[dict[str, object]] = []
+    batch = sampling(SMALL, [rare(1)], NUMPY.claims, TINY.margin, 1e-6)
+    per_batch = batch.trials[0] // 5
+    finding = measure_law(context(spy(seen)), SMALL, [rare(per_batch)])
+    assert batch.batches < len(seen) == 6
+    assert finding.data["tests"][0]["trials"] == 6 * per_batch >= batch.trials[0]
+
+
+def test_sampling_ends_though_there_is_nothing_to_count() -> None:
+    seen: list[dict[str, object]] = []
+    finding = measure_law(context(spy(seen)), SMALL, [rare(0)])
+    assert len(seen) == PATIENCE * sampling(SMALL, [rare(0)], NUMPY.claims, TINY.margin, 1e-6).batches
+    assert finding.verdict == Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("axis", "claim"), [(0, "per_sample"), (1, "per_channel")])
+def test_a_law_is_not_judged_by_maps_that_share_a_mask(axis: int, claim: str) -> None:
+    def call(x, **arguments):
+        return np.broadcast_to(NUMPY.call(x.take([0], axis), **arguments), x.shape).copy()
+
+    ids = ["law.paper", "law.drawn", "independence.samples" if axis == 0 else "independence.channels"]
+    *laws, independence = certify(Subject("sharing", call), profile="tiny", checks=ids).results
+    for law in laws:
+        assert law.outcome == Outcome.INCONCLUSIVE
+        assert f"claim {claim}=False" in law.summary
+    assert independence.outcome == Outcome.DEVIATES
+    assert certify(Subject("sharing", call, Claims(**{claim: False})), profile="tiny", checks=ids).conforms
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_maps_that_lose_all_or_nothing_are_not_taken_for_shared(value: int) -> None:
+    finding = measure_law(context(returning(lambda x: x * value)), SMALL, [untouched_map(SMALL)])
+    assert finding.verdict == Verdict.DEVIATES
+
+
+def test_a_cut_divides_maps_evenly_whatever_their_law() -> None:
+    for configuration in PAIRS.values():
+        batch = sampling(configuration, [untouched_map(configuration)], NUMPY.claims, TINY.margin, 1e-6)
+        assert even_cut(draw(context(), configuration, batch, "float32")) == 0
+    maps = np.zeros((1, 1, 10, 12), bool)
+    for number, lost in enumerate((9, 9, 10, 10, 10, 11, 11, 12, 12, 12)):
+        maps[0, 0, number, :lost] = True
+    assert even_cut(maps) == 10
+
+
+@pytest.mark.parametrize("check", ["independence.channels", "independence.samples", "independence.calls"])
+def test_a_wrong_law_is_no_dependence_and_does_not_hide_one(check: str) -> None:
+    wrong = MUTANTS["EqOneOnWholeMap"].build()  # leaves 2 maps of 100 untouched
+    assert certify(wrong.subject("wrong"), profile="quick", checks=[check]).conforms
+    seeds, rng = wrong.seeds, wrong.rng
+    wrong.seeds = lambda *arguments: (found := seeds(*arguments))[
+        np.ix_(np.arange(found.shape[0]) // 2 * 2, np.arange(found.shape[1]) // 2 * 2)
+    ]
+    wrong.rng = lambda seed: rng(seed // 2)
+    (result,) = certify(wrong.subject("wrong"), profile="quick", checks=[check]).results
+    assert result.outcome == Outcome.DEVIATES
 
 
 # --- configurations -----------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ def limits(claims: Claims | None) -> str:
     missing = [dtype for dtype in DTYPES if dtype not in claims.dtypes]
     notes = (
         ("one mask for all channels", not claims.per_channel),
+        ("one mask for all samples", not claims.per_sample),
         ("odd blocks only", not claims.even_blocks),
         ("blocks within the map only", not claims.clips),
         ("no seed", not claims.seedable),
@@ -93,12 +94,9 @@ def limits(claims: Claims | None) -> str:
 
 def dropped(report: Report) -> str:
     """The share of units dropped at ``law.paper``'s setting, as observed; empty where that was not measured."""
-    for result in report.results:
-        if result.id == "law.paper":
-            for attempt in result.evidence.get("attempts", []):
-                share = float(np.mean(attempt["data"]["drop_map"]["observed"]))
-                return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
-    return ""
+    measured = (a["data"] for r in report.results if r.id == "law.paper" for a in r.evidence.get("attempts", []))
+    share = next((float(np.mean(data["drop_map"]["observed"])) for data in measured if "drop_map" in data), None)
+    return "" if share is None else f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
 
 
 def write_markdown(reports: Sequence[Report], path: Path) -> None:

@@ -17,7 +17,7 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 # Its documentation says "implements DropBlock2d from" the paper, for tensors [N, C, H, W], and nothing of dtypes: the
 # mask is made in the input's. Even blocks it refuses with a ValueError, those clipped to an even side too. A larger
 # block its code clips to a square of the map's shorter side, of which the documentation says nothing.
-CLAIMS = Claims(spatial=(2, 3), dtypes=DTYPES, even_blocks=False, clips=False)
+CLAIMS = Claims(spatial=(2, 3), dtypes=DTYPES, even_blocks=False)
 
 ROUNDS = "count and scale are rounded to the activations' dtype, and eps, 1e-6, is added to the count"
 EXPECT = [
