@@ -37,7 +37,7 @@ def even_cut(dropped: Dropped) -> int:
 
 
 def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]], cut: int) -> Measure:
-    """`pairs` takes from the maps that lose `cut` units at most four arrays of one shape, A, B, A' and B'; no map twice."""
+    """`pairs` takes A, B, A' and B', of one shape, from "loses at most `cut` units" of each map; no map twice."""
     event = rate(f"{name}: two differences that point the same way", 0.5)
 
     def count(dropped: Dropped) -> list[tuple[int, int]]:
@@ -82,7 +82,6 @@ LAGS = (1, 2, 4, None)  # neighbours, and the distances at which counters and la
 
 def independence(what: str, title: str, explanation: str, at: Callable[[int], list[Measure]], **options: Any) -> Check:
     """A check by the measures that `at` makes for a cut."""
-    tune = {"measures": at(0), "tune": lambda dropped: at(even_cut(dropped))}
     return register(
         statistical_check(
             f"independence.{what}",
@@ -90,8 +89,9 @@ def independence(what: str, title: str, explanation: str, at: Callable[[int], li
             RULE,
             explanation,
             PAIRS,
+            at(0),
+            tune=lambda dropped: at(even_cut(dropped)),
             effect_is="Yule's Q of the two masks: 0 where they are independent, 1 where they are the same",
-            **tune,
             **options,
         )
     )

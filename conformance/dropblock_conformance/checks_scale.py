@@ -59,7 +59,7 @@ def few_kept(context: Context) -> st.SearchStrategy[Setting]:
 
 
 def _large(context: Context, dtype: str, shape: tuple[int, ...]) -> Finding:
-    """One map, as every scope counts at least that much, of so many kept units that a narrow count does not hold them."""
+    """One map, which every scope counts whole, of so many kept units that a narrow count does not hold them."""
     setting = Setting(shape, 7, 0.9, context.new_seed(), dtype)
 
     def holds() -> str:

@@ -28,7 +28,6 @@ from dropblock_conformance.statistical import (
 )
 from dropblock_conformance.subject import DTYPES
 from dropblock_core import keep_map
-
 from tests.mutants import MUTANTS
 
 from .support import NUMPY, TINY, Law, context, honest, measured, registered_laws, returning

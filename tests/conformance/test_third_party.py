@@ -38,19 +38,11 @@ THIRD_PARTY = {
     "timm-1.0.22": ("timm_1_0_22", "candidate", "timm"),
     "timm-1.0.22-exact": ("timm_1_0_22", "exact", "timm"),
 }
-# Where nearly every map, or hardly any, loses a unit, too few pairs of maps differ to tell of their independence.
-INDEPENDENCE = {"independence.channels", "independence.samples", "independence.calls"}
-UNDECIDED = {
-    **dict.fromkeys(("timm", "timm-per-channel", "glasses", "paddledet", "timm-1.0.22"), INDEPENDENCE),
-    "pylocron": INDEPENDENCE | {"law.anchors"},
-}
 FINE = (Outcome.CONFORMS, Outcome.DECLARED, Outcome.NOT_APPLICABLE)
 EXACT = [id for id, check in all_checks().items() if not check.tests(PROFILES["quick"])]
 # By chance these may conform at another seed.
 BY_CHANCE = {
-    "pylocron": {"scale.float16"},
     "keras-cv": {"scale.float16", "scale.bfloat16"},
-    "mmdet": {"scale.claimed", "gradient.scale"},
 }
 # One process has one Keras, and some registers bear a name only once.
 OWN_PROCESS = ("mmdet", "keras_cv", "keras_drop_block", "paddledet")
@@ -76,12 +68,7 @@ def require_as_declared(name: str, seed: int, checks: list[str] | None) -> set[s
     """The ids of the checks that deviate as declared; any other outcome that is not fine fails."""
     subject, expect = candidate_of(name)
     report = certify(subject, profile="quick", seed=seed, expect=expect, checks=checks)
-    undecided = UNDECIDED.get(name, set())
-    assert {
-        r.id: (r.outcome, r.summary)
-        for r in report.results
-        if r.outcome not in FINE and (r.outcome, r.id in undecided) != (Outcome.INCONCLUSIVE, True)
-    } == {}
+    assert {r.id: (r.outcome, r.summary) for r in report.results if r.outcome not in FINE} == {}
     return {r.id for r in report.results if r.outcome == Outcome.DECLARED}
 
 

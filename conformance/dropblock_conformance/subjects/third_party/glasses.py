@@ -25,7 +25,7 @@ LAW: known.Law = {
     "law.wide": ("units 36 to 69 of a row all kept", (-0.33, -0.26)),
     "law.keep_prob_zero": ("unit (0, 0) kept", (1.41, 1.51)),
     "law.corners": ("unit (0, 5) kept", (1.70, 1.83)),
-    "law.bfloat16": known.WHOLE_MAP_HALF["law.bfloat16"],
+    **known.WHOLE_MAP_HALF,
     "law.drawn": ("law.paper", (-1.0, 100.0)),
 }
 EXPECT = [

@@ -43,12 +43,13 @@ def schedule(keep_prob: float, steps: int) -> Iterator[float]:
 # above 0. Masks are per channel and in float32 whatever the input, by its code.
 CLAIMS = Claims(even_blocks=False, clips=False)
 
-# Not among the deviations, as few settings of scale.claimed and gradient.scale show it: eps, 1e-6, is added to the
-# count, so where three units or fewer are kept the scale is wrong in its seventh digit.
+# Seen where three units or fewer are kept.
+EPSILON = "1e-6 is added to the count, so the scale is wrong in its seventh digit"
 EARLY = "the first of warmup_iters calls is at 1 / warmup_iters already: the warm-up is one step early throughout"
 EXPECT = [
     Deviation("mode.keep_prob_one", "it asserts that drop_prob is above 0: a limitation", raises="AssertionError"),
     *known.MULTIPLIED,
+    *(Deviation(check, EPSILON, (2e-7, 1.1e-6)) for check in ("scale.claimed", "gradient.scale")),
     Deviation("schedule.ends", EARLY, (0.0, 1.0)),
     Deviation("schedule.linear", EARLY, (0.0, 1.0)),
     Deviation("schedule.training_calls", "iterations are forward calls in training", (0.0, 1.0)),
@@ -58,9 +59,17 @@ WARMING = (
     f'python -c "import torch; {LOAD}; d = D(0.5, 1, warmup_iters=10); '
     '[d(torch.ones(1, 1, 1, 1)) for _ in range({calls})]; print(d._compute_gamma((1, 1)))"'
 )
+# How many of the maps that keep a unit are wrong in the seventh digit; `{of}` makes a map of ones x and the layer d.
+FEW_KEPT = (
+    f'python -c "import torch; {LOAD}; d = D(0.8, 3, warmup_iters=0); x = torch.ones(1, 1, 4, 4, requires_grad=True); '
+    "v = [v for v in ({of} for _ in range(1000)) if v.any()]; "
+    'print(sum(abs(v.max().item() * v.count_nonzero().item() / 16 - 1) > 2e-7 for v in v) / len(v))"'
+)
 REPRODUCE = {
     "mode.keep_prob_one": f'python -c "{LOAD}; D(0.0, 7)"',
     **known.torch_lines(LOAD, "D({p}, {b}, warmup_iters=0)", known.MULTIPLIED),
+    "scale.claimed": FEW_KEPT.format(of="d(x)"),
+    "gradient.scale": FEW_KEPT.format(of="torch.autograd.grad(d(x).sum(), x)[0]"),
     "schedule.ends": WARMING.format(calls=1),
     "schedule.linear": WARMING.format(calls=1),
     "schedule.training_calls": WARMING.format(calls=3),

@@ -16,18 +16,22 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 
 # Its documentation says "implements DropBlock2d from" the paper, for tensors [N, C, H, W], and nothing of dtypes: the
 # mask is made in the input's. Even blocks it refuses with a ValueError, those clipped to an even side too. A larger
-# block its code clips to a square of the map's shorter side, of which the documentation says nothing.
+# block its code clips, of which the documentation says nothing.
 CLAIMS = Claims(spatial=(2, 3), dtypes=DTYPES, even_blocks=False)
 
+SQUARE = "a block larger than the map is clipped to a square of the map's shorter side"
+LAW: known.Law = {"law.clipped": (known.UNTOUCHED, (0.30, 0.40))}
 ROUNDS = "count and scale are rounded to the activations' dtype, and eps, 1e-6, is added to the count"
 EXPECT = [
+    Deviation("mask.clipped", SQUARE, known.ANY_SHARE),
     *known.MULTIPLIED,
     *known.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.bfloat16")),
     *known.nothing_kept("in float16 the scale, count / eps, is infinite, and times zero NaN"),
+    *known.deviations(LAW, SQUARE),
     *known.deviations(known.LOST_IN_FLOAT16, known.OVERFLOW),
 ]
 REPRODUCE = known.torch_lines(
-    "from torchvision.ops import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, known.LOST_IN_FLOAT16, "float16"
+    "from torchvision.ops import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW | known.LOST_IN_FLOAT16, "float16"
 )
 
 
