@@ -465,15 +465,16 @@ class MemoryOrder(Honest):
 @mutant("uniform numbers in float16 are too coarse for a small gamma", "law.float16")
 class CoarseFloat16(Honest):
     def seeds(self, rng: np.random.Generator, shape: tuple[int, ...], gamma: float, x: Array) -> Array:
-        levels = 256 if x.dtype == np.float16 else 2**24
+        levels = 2**11 if x.dtype == np.float16 else 2**24
         return np.floor(rng.random(shape) * levels) / levels < gamma
 
 
-@mutant("1 - gamma in bfloat16 is 1: nothing is ever dropped", "law.bfloat16")
+@mutant("uniform numbers in bfloat16 never exceed 1 - gamma: nothing is ever dropped", "law.bfloat16")
 class NeverDropsInBfloat16(Honest):
     def seeds(self, rng: np.random.Generator, shape: tuple[int, ...], gamma: float, x: Array) -> Array:
-        kept = float(np.asarray(1 - gamma, x.dtype)) if x.dtype.name == "bfloat16" else 1 - gamma
-        return super().seeds(rng, shape, 1 - kept, x)
+        if x.dtype.name != "bfloat16":
+            return super().seeds(rng, shape, gamma, x)
+        return np.floor(rng.random(shape) * 256) / 256 > float(np.asarray(1 - gamma, x.dtype))
 
 
 # --- modes and seeds ------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def of_maps(dropped: Dropped, *spatial: int | slice) -> Dropped:
 
 
 UNITS_PER_CALL = 2**20
-UNITS_PER_HALF = 2**15  # as a count in float16 ends at 65,504, and that has a check of its own
+UNITS_PER_HALF = 2**15  # where a count in float16 overflows, past 65,504: that has a check of its own
 MAPS_PICTURED = 2**15
 PATIENCE = 16  # times the planned number of maps, where trials come more rarely than by the paper's law
 
@@ -100,13 +100,12 @@ def sampling(
     margin: float,
     alpha: float,
     calls: int = 1,
-    dtype: str | None = None,
+    units: int = UNITS_PER_CALL,
 ) -> Sampling:
-    """How many maps give every event its planned number of trials."""
+    """How many maps give every event its planned number of trials, at `units` a call at most."""
     power = 1 - (1 - POWER) / number_of_tests(measures)
     trials = [[plan(event, margin, alpha, power) for event in measure.events] for measure in measures]
     maps = max(ceil(max(t) / measure.trials_per_map) for t, measure in zip(trials, measures, strict=True))
-    units = UNITS_PER_HALF if (dtype or claims.law_dtype) == "float16" else UNITS_PER_CALL
     per_call = max(64, min(units // prod(configuration.feat), ceil(maps / calls)))
     # Powers of two, so that channels and samples pair up at every lag. What shares a mask counts as one map.
     doublings = int(np.log2(per_call))
@@ -149,8 +148,10 @@ def measure_law(
     as planned: a rule that looks at the number of trials alone, so what is judged of them stays binomial.
     """
     claims, margin = context.subject.claims, context.profile.margin
-    batch = sampling(configuration, measures, claims, margin, context.alpha, calls, dtype)
+    batch = sampling(configuration, measures, claims, margin, context.alpha, calls)
     dtype = dtype or claims.law_dtype
+    if dtype == "float16" and draw(context, configuration, replace(batch, calls=1), dtype).all():
+        batch = sampling(configuration, measures, claims, margin, context.alpha, calls, UNITS_PER_HALF)
     if tune is not None:
         measures = tune(draw(context, configuration, replace(batch, calls=1), dtype))
     totals = np.zeros((number_of_tests(measures), 2), np.int64)
@@ -253,7 +254,7 @@ def statistical_check(
         return needs(subject)
 
     def planned(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
-        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls, dtype)
+        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls)
         return [plan_row(at(subject.claims), number_of_tests(measures), batch)]
 
     return Check(

@@ -50,7 +50,7 @@ EVENTS: list[Event] = [
     for measure in (
         checks_law.untouched_map(checks_law.PAPER),
         checks_law.unit_kept(checks_law.PAPER, (6, 6)),
-        checks_independence.calls_apart(),
+        checks_independence.calls_apart(0),
     )
     for event in measure.events
 ]

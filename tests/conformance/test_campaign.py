@@ -126,7 +126,7 @@ from tests.mutants import MUTANTS, Honest
 
 right = Honest().subject("right")
 wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong")
-known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 1))]
+known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
 loaded = Path(__file__).with_suffix(".loaded")
 
 def wait(x, **arguments):

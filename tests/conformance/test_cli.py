@@ -25,7 +25,7 @@ from tests.mutants import MUTANTS, Honest
 right = Honest().subject("right")
 wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong")
 reason = "an old habit: [bold]1 / keep_prob[/nothing]"
-known = wrong, [Deviation("scale.claimed", reason, effect=(0, 1)), Deviation("mask.blocks", "not asked", effect=(0, 1))]
+known = wrong, [Deviation("scale.claimed", reason, effect=(0, 5)), Deviation("mask.blocks", "not asked", effect=(0, 1))]
 forgotten = right, [Deviation("seed.same", "since repaired", effect=(0, 1))]
 misspelt = right, [Deviation("seed.sane", "a typing error", effect=(0, 1))]
 nothing = {"call": "me"}

@@ -30,7 +30,7 @@ from tests.mutants import MUTANTS, Honest
 
 honest = Honest()
 right = honest.subject("right")
-known = MUTANTS["ScaleByKeepProb"].build().subject("wrong"), [Deviation("scale.claimed", "a habit", effect=(0, 1))]
+known = MUTANTS["ScaleByKeepProb"].build().subject("wrong"), [Deviation("scale.claimed", "a habit", effect=(0, 5))]
 waiting, go, loaded = (Path(__file__).with_name(name) for name in ("waiting", "go", "loaded"))
 
 def wait(x, *, training, **arguments):

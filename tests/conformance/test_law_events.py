@@ -147,9 +147,9 @@ def one_trial(measure: Measure, shape: tuple[int, int, int]) -> Callable[..., tu
 
 
 FOUR_MAPS = {
-    "channels": one_trial(apart(CHANNELS, 1, "channels"), (2, 1, 2)),
-    "samples": one_trial(apart(SAMPLES, 1, "samples"), (2, 2, 1)),
-    "calls": one_trial(calls_apart(), (4, 1, 1)),
+    "channels": one_trial(apart(CHANNELS, 1, "channels", 0), (2, 1, 2)),
+    "samples": one_trial(apart(SAMPLES, 1, "samples", 0), (2, 2, 1)),
+    "calls": one_trial(calls_apart(0), (4, 1, 1)),
 }
 
 
@@ -183,7 +183,7 @@ def test_the_effect_of_dependent_maps_is_yules_q(name: str) -> None:
     q = Fraction(6 * 5 - 2 * 3, 6 * 5 + 2 * 3)
     share = concordant(FOUR_MAPS[name], joint)
     assert share == (1 + q) / 2
-    (event,) = apart(CHANNELS, 1, name).events
+    (event,) = apart(CHANNELS, 1, name, 0).events
     assert event.effect(float(share)) == pytest.approx(float(q))
 
 
@@ -206,7 +206,7 @@ def test_a_lag_compares_maps_exactly_so_far_apart_and_uses_none_twice(axis: int,
         maps = maps.reshape(-1, 2, copied, *maps.shape[1:])
         maps[:, 1] = maps[:, 0]  # every map has a copy of itself `copied` further on
         copies = np.moveaxis(maps.reshape(size, *maps.shape[3:]), 0, axis)
-        ((successes, trials),) = apart(axis, lag, "maps").count(copies)
+        ((successes, trials),) = apart(axis, lag, "maps", 0).count(copies)
         assert 0 < trials <= batch.size / 4
         if copied == (lag or size // 2):
             assert successes == trials

@@ -33,7 +33,7 @@ def test_wrong(check):
     check()
 
 
-@parametrize(WRONG, checks=["scale.claimed"], expect=[Deviation("scale.claimed", "known", effect=(0, 1))])
+@parametrize(WRONG, checks=["scale.claimed"], expect=[Deviation("scale.claimed", "known", effect=(0, 5))])
 def test_known(check):
     check()
 """
@@ -55,7 +55,7 @@ def test_in_a_session_of_its_own(tmp_path: Path) -> None:
     assert "1 failed, " in said
     for passed in ("test_right[seed.same]", "test_right[scale.claimed]", "test_right[law.full_map]", "test_known"):
         assert f"PASSED test_theirs.py::{passed}" in said
-    assert re.search(r"SKIPPED.*claims a mask per channel", said)
+    assert re.search(r"SKIPPED.*claims that no maps share a mask", said)
     assert "FAILED test_theirs.py::test_wrong[scale.claimed]" in said
     # The evidence: what was seen, the rule, the way to see it again.
     assert "scale.claimed deviates: " in said
@@ -80,7 +80,7 @@ def test_every_check_is_a_test_and_what_does_not_apply_says_why() -> None:
     parameters = checks_of(parametrize(NUMPY))
     assert list(parameters) == list(all_checks())
     skipped = {id: p.marks[0].kwargs["reason"] for id, p in parameters.items() if p.marks}
-    assert skipped == {"mask.shared": "claims a mask per channel"}
+    assert skipped == {"mask.shared": "claims that no maps share a mask"}
 
 
 def test_a_crash_fails_with_its_traceback() -> None:

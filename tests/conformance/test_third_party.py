@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -52,11 +53,15 @@ def module_of(name: str) -> ModuleType:
     module, _, package = THIRD_PARTY[name]
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
+    environment = dict(os.environ)
     try:
         with warnings.catch_warnings(action="ignore"):  # as others import what they need
             return importlib.import_module(SUBJECTS + module)
     except RuntimeError as error:  # another version, or another Keras
         pytest.skip(str(error))
+    finally:  # what a module asked of Keras is not for the processes of other tests
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def candidate_of(name: str) -> tuple[Subject, list[Deviation]]:

@@ -150,6 +150,7 @@ def test_a_worker_says_of_its_subject_what_there_is_to_say() -> None:
             "even_blocks": True,
             "clips": False,
             "seedable": True,
+            "per_sample": True,
         },
         "grad": False,
         "schedule": False,
@@ -229,7 +230,7 @@ from tests.mutants import MUTANTS, Honest
 
 print("hello from the module")
 wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong")
-known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 1))]
+known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
 honest = Honest()
 
 def fails(x, *, training, **arguments):
@@ -299,7 +300,7 @@ def test_a_subject_elsewhere_is_judged_as_one_here() -> None:
 
 def test_what_is_known_to_deviate_is_known_here(theirs: Callable[[str], str]) -> None:
     subject, expect = connect(theirs("known"))
-    assert expect == [Deviation("scale.claimed", "an old habit", effect=(0, 1))]
+    assert expect == [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
     report = certify(subject, profile="tiny", checks=["scale.claimed", "seed.same"], expect=expect)
     assert [result.outcome for result in report.results] == ["declared", "conforms"]
 

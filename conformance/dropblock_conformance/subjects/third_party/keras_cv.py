@@ -36,7 +36,10 @@ EXPECT = [
     *known.nothing_kept("division by a share of 0, as its documentation warns"),
     *known.deviations(TRANSPOSED, REASON),
 ]
-PRELUDE = "import numpy as np, tensorflow as tf; from keras_cv.layers import DropBlock2D as D"
+PRELUDE = (
+    "import os; os.environ['KERAS_BACKEND'] = 'tensorflow'; import numpy as np, tensorflow as tf; "
+    "from keras_cv.layers import DropBlock2D as D"
+)
 ANSWER = "np.array(D({p}, {b}, seed=0)(np.ones(({n}, {feat}, 1), 'f4'), training=True))[..., 0]"
 HALF = "x = tf.random.stateless_uniform((8, 64, 64, 1), (0, 0), 0.5, 1.5, tf.{dtype})"
 ROUNDED = (

@@ -52,8 +52,8 @@ SCRAMBLED: known.Law = {
     "law.drawn": ("law.non_square", (-1.0, 100.0)),
 }
 COARSE: known.Law = {
-    "law.float16": (known.UNTOUCHED, (-0.14, -0.06)),
-    "law.bfloat16": (known.UNTOUCHED, (0.70, 0.87)),
+    "law.float16": (known.UNTOUCHED, (0.08, 0.16)),
+    "law.bfloat16": (known.UNTOUCHED, (-1.0, -0.99)),
 }
 EXPECT_EXACT = [
     *COMMON,
