@@ -18,6 +18,10 @@ from dropblock_conformance.subject import Deviation, Subject, SubjectError
 from dropblock_core.validate import integer
 
 CHECK_THREAD = "a check"
+# Distributions whose versions may matter: what runs, and what is judged.
+PACKAGES = ("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow", "keras")
+THIRD_PARTY = ("torchvision", "timm", "dropblock", "torchregularize", "pylocron", "glasses", "pytorch-toolbelt",
+               "mmdet", "keras-cv", "tf-keras", "keras-drop-block", "paddledet")  # fmt: skip
 
 
 class TimeoutExceededError(Exception):
@@ -112,7 +116,7 @@ class Run:
         outcome, summary = self._settle(check, attempts)
         evidence = {"summary": summary, "attempts": [_as_data(finding) for finding in attempts]}
         if check.id in self.expect:
-            evidence["reason"] = self.expect[check.id].reason
+            evidence |= _declared(self.expect[check.id])
         return self._result(check, outcome, evidence, attempts[0].effect, time.perf_counter() - start)
 
     def _try(self, check: Check, attempt: int) -> Finding:
@@ -147,7 +151,7 @@ class Run:
         }
         outcome = Outcome.CRASHED
         if (deviation := self.expect.get(check.id)) is not None:
-            evidence["reason"] = deviation.reason
+            evidence |= _declared(deviation)
             outcome = Outcome.DECLARED if deviation.covers_exception(cause) else Outcome.WRONG_CAUSE
         return self._result(check, outcome, evidence, None, seconds)
 
@@ -246,6 +250,11 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
             raise SubjectError(f"{type(leaving).__name__}: {leaving}") from leaving
 
 
+def _declared(deviation: Deviation) -> dict[str, str]:
+    found = {"reason": deviation.reason, "reproduce": deviation.reproduce}
+    return {name: said for name, said in found.items() if said is not None}
+
+
 def _as_data(finding: Finding) -> dict[str, Any]:
     return {
         "verdict": finding.verdict,
@@ -258,7 +267,7 @@ def _as_data(finding: Finding) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what may matter to a result, where installed."""
     found = {}
-    for name in ("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow"):
+    for name in (*PACKAGES, *THIRD_PARTY):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

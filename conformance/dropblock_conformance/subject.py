@@ -90,6 +90,7 @@ class Deviation:
         reason: why, for the report's reader.
         effect: (lowest, highest) effect this declaration covers; each check says in ``explain`` what its effect is.
         raises: instead of an effect, the type of the exception (or its name) the subject raises.
+        reproduce: a command that shows it without this suite, for the report's reader.
 
     Raises:
         ValueError: not exactly one of `effect` and `raises`, or an empty reason.
@@ -99,6 +100,7 @@ class Deviation:
     reason: str
     effect: tuple[float, float] | None = None
     raises: type[BaseException] | str | None = None
+    reproduce: str | None = None
 
     def __post_init__(self) -> None:
         bound = self.effect

@@ -79,6 +79,9 @@ def test_markdown_has_a_row_a_subject_and_whatever_it_says_stays_text() -> None:
     assert "unavailable: no module \\| named \\[x\\](y)" in gone
     assert all(row.replace("\\|", "").count("|") == head.count("|") for row in (one, other, gone))
     assert "| `mode.inference` | deviates | \\[x\\](y) \\`z\\`\\| | `repeat mode.inference` |" in page
+    evidence = {"summary": "s", "reason": "r", "reproduce": "python -c 'a | b'"}
+    known = replace(wrong, results=[replace(wrong.results[0], evidence=evidence)])
+    assert "| s (r) | `python -c 'a \\| b'` |" in matrix.as_markdown([known])
 
 
 # --- diff -----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def crash(error: Exception = BOOM) -> SubjectError:
 
 
 def declared(**bound: Any) -> list[Deviation]:
-    return [Deviation(ID, "known for years", **bound)]
+    return [Deviation(ID, "known for years", reproduce="a command", **bound)]
 
 
 WITHIN, ELSEWHERE, RAISES, RAISES_OTHER = (
@@ -76,7 +76,8 @@ def test_outcomes(register_only: Callable[..., None], findings: Any, expect: Any
     # Nothing is tried a third time, and nothing that was seen is left out.
     seen = [found for found in findings if isinstance(found, Finding)]
     assert [attempt["summary"] for attempt in result.evidence["attempts"]] == [found.summary for found in seen]
-    assert ("reason" in result.evidence) == bool(expect)
+    for said in ("reason", "reproduce"):
+        assert result.evidence.get(said) == (getattr(expect[0], said) if expect else None)
     assert result.effect == (seen[0].effect if seen == list(findings) else None)  # a crash has no effect
 
 

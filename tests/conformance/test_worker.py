@@ -156,8 +156,8 @@ def test_a_worker_says_of_its_subject_what_there_is_to_say() -> None:
         "schedule": False,
         "compiles": True,
         "expect": [
-            {"check": "mask.blocks", "reason": "r", "effect": [0, 1], "raises": None},
-            {"check": "law.paper", "reason": "q", "effect": None, "raises": "KeyError"},
+            {"check": "mask.blocks", "reason": "r", "effect": [0, 1], "raises": None, "reproduce": None},
+            {"check": "law.paper", "reason": "q", "effect": None, "raises": "KeyError", "reproduce": None},
         ],
     }
 

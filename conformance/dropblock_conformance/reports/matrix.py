@@ -112,8 +112,16 @@ def as_markdown(reports: Sequence[Report]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["text"] = _as_text
+    versions = {name: version for report in reports for name, version in report.versions.items()}
     return environment.get_template("matrix.md").render(
-        reports=reports, cells=cells, dropped=dropped, limits=limits, rules=RULES, legend=LEGEND, drops=DROPS
+        reports=reports,
+        cells=cells,
+        dropped=dropped,
+        limits=limits,
+        rules=RULES,
+        legend=LEGEND,
+        drops=DROPS,
+        versions=versions,
     )
 
 

@@ -45,4 +45,4 @@ REPRODUCE = known.torch_lines(
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("glasses", build, CLAIMS), EXPECT
+    return subject("glasses", build, CLAIMS), known.shown(EXPECT, REPRODUCE)

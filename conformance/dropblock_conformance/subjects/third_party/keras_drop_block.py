@@ -67,4 +67,4 @@ REPRODUCE = {
 def candidate() -> tuple[Subject, list[Deviation]]:
     from dropblock_conformance.subjects.third_party.tf_layer import subject
 
-    return subject("keras-drop-block", layer, CLAIMS), EXPECT
+    return subject("keras-drop-block", layer, CLAIMS), known.shown(EXPECT, REPRODUCE)

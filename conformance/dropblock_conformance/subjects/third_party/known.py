@@ -4,7 +4,8 @@ Such a command uses PyTorch and the accused library only. For a law it prints ho
 check's own setting; for any other check the share of units that are wrong. The paper's value is another.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dropblock_conformance.subject import Deviation
 
@@ -82,6 +83,11 @@ P_OVER_AREA: Law = {
 }
 P_OVER_AREA_EVEN: Law = {"law.even_block": ("unit (3, 3) kept", (-0.65, -0.60))}
 P_OVER_AREA_RANK3: Law = {"law.rank3": ("unit (0, 1, 1) kept", (-0.48, -0.43))}
+
+
+def shown(expect: Iterable[Deviation], commands: Mapping[str, str]) -> list[Deviation]:
+    """Each deviation with the command that shows it."""
+    return [replace(deviation, reproduce=commands[deviation.check]) for deviation in expect]
 
 
 def deviations(law: Law, reason: str) -> list[Deviation]:

@@ -48,4 +48,4 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("miguelvr", build, CLAIMS, schedule), EXPECT
+    return subject("miguelvr", build, CLAIMS, schedule), known.shown(EXPECT, REPRODUCE)

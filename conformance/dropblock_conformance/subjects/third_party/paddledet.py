@@ -72,4 +72,4 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return Subject("paddledet", call, CLAIMS, grad), EXPECT
+    return Subject("paddledet", call, CLAIMS, grad), known.shown(EXPECT, REPRODUCE)

@@ -52,4 +52,4 @@ REPRODUCE = known.torch_lines(
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("pylocron", build, CLAIMS), EXPECT
+    return subject("pylocron", build, CLAIMS), known.shown(EXPECT, REPRODUCE)

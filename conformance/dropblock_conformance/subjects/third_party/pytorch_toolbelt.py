@@ -67,4 +67,4 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("pytorch-toolbelt", build, CLAIMS, schedule), EXPECT
+    return subject("pytorch-toolbelt", build, CLAIMS, schedule), known.shown(EXPECT, REPRODUCE)
