@@ -19,9 +19,11 @@ from dropblock_core.validate import integer
 
 CHECK_THREAD = "a check"
 # Distributions whose versions may matter: what runs, and what is judged.
-PACKAGES = ("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow", "keras")
-THIRD_PARTY = ("torchvision", "timm", "dropblock", "torchregularize", "pylocron", "glasses", "pytorch-toolbelt",
-               "mmdet", "keras-cv", "tf-keras", "keras-drop-block", "paddledet")  # fmt: skip
+PACKAGES = (
+    *("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow", "keras"),
+    *("torchvision", "timm", "dropblock", "torchregularize", "pylocron", "glasses", "pytorch-toolbelt", "mmdet"),
+    *("keras-cv", "tf-keras", "keras-drop-block", "paddledet", "paddlepaddle"),
+)
 
 
 class TimeoutExceededError(Exception):
@@ -267,7 +269,7 @@ def _as_data(finding: Finding) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what may matter to a result, where installed."""
     found = {}
-    for name in (*PACKAGES, *THIRD_PARTY):
+    for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

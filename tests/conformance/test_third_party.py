@@ -139,7 +139,7 @@ def require_shown(name: str, subject: Subject, deviation: Deviation, printed: st
         assert 0.01 < float(printed) <= 1  # of the units; the paper has none
 
 
-@pytest.mark.parametrize("name", [name for name in THIRD_PARTY if name != "timm-per-channel"])
+@pytest.mark.parametrize("name", THIRD_PARTY)
 def test_one_line_shows_each_deviation_with_the_library_alone(name: str) -> None:
     subject, expect = candidate_of(name)
     commands = {deviation.check: deviation.reproduce or "" for deviation in expect}
