@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from dropblock_core import validate
 from dropblock_core.call import Call
-from dropblock_tf import host, keys, program
+from dropblock_tf import keys, program, unknown_sizes
 from dropblock_tf.threshold import Threshold
 
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -103,7 +103,7 @@ def drop_block(
     if None in shape[2:]:
         if across_replicas:
             raise ValueError("across_replicas=True needs spatial sizes that the graph knows: set them on the input")
-        return host.drop(x, keep_prob, key, sample_offset, stream, channels_last, options)
+        return unknown_sizes.drop(x, keep_prob, key, sample_offset, stream, channels_last, options)
     if has_value:
         threshold = Threshold.of_gamma(call.gamma, call.segments)
     else:

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from dropblock_torch.plan import factor
+from dropblock_torch.engines.plan import factor
 
 
 def rank() -> int:

@@ -1,4 +1,4 @@
-"""drop_block for PyTorch: what a call means is checked here, what it does is in `operator`."""
+"""drop_block for PyTorch: what a call means is checked here, what it does is in `ops`."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dropblock_core import validate
-from dropblock_torch import distributed, operator, seeds
-from dropblock_torch.plan import is_channels_last
+from dropblock_torch import distributed, keys, ops
+from dropblock_torch.engines.plan import is_channels_last
 
 
 def drop_block(
@@ -76,7 +76,7 @@ def drop_block(
         block = validate.block_sides(block_size, feat)
         renorm = validate.renorm(renorm)
         gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
-        seeds.checked(seed, generator, x.device)
+        keys.checked(seed, generator, x.device)
         # Inside a compiler it may be symbolic, and `mask` refuses its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
             validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
@@ -86,15 +86,15 @@ def drop_block(
         if not torch.compiler.is_compiling():
             raise
         anything = x if isinstance(x, Tensor) else torch.empty(())
-        return operator.refuse(anything, isinstance(error, TypeError), str(error))
+        return ops.refuse(anything, isinstance(error, TypeError), str(error))
     if not training or _drops_nothing(x, keep_prob):
         return x
     if torch.jit.is_tracing():  # type: ignore[attr-defined]  # public, but missing from its __all__
         raise TypeError("torch.jit.trace would freeze one mask into the program: use torch.compile or torch.export")
-    key = seeds.draw_key(generator, x.device) if seed is None else seeds.key_of(seed, x.device)
+    key = keys.draw_key(generator, x.device) if seed is None else keys.key_of(seed, x.device)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     layout = is_channels_last(x)
-    state, scale, dropped = operator.mask(
+    state, scale, dropped = ops.mask(
         key,
         _operand(keep_prob),
         x.shape,
@@ -111,7 +111,7 @@ def drop_block(
     if process_group is not None:
         count = x.numel() if per_channel else x.numel() // x.shape[1]
         scale = distributed.shared_factor(dropped, count, process_group, dtype)
-    apply = operator.apply if torch.compiler.is_compiling() else operator.Apply.apply
+    apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
     y = apply(x, state, scale, block, per_channel, renorm, layout)
     return x.copy_(y) if inplace else y
 

@@ -10,7 +10,7 @@ True
 
 from dropblock_conformance.pytest_entry import parametrize
 from dropblock_conformance.result import Outcome, Report, Result
-from dropblock_conformance.runner import certify
+from dropblock_conformance.running.run import certify
 from dropblock_conformance.subject import Claims, Deviation, Subject
 
 __all__ = ["Claims", "Deviation", "Outcome", "Report", "Result", "Subject", "certify", "parametrize"]

@@ -9,13 +9,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dropblock_conformance import campaign
-from dropblock_conformance.campaign import Event, remembered, run_locally
-from dropblock_conformance.check import PROFILES, all_checks, find
-from dropblock_conformance.compare import changes
-from dropblock_conformance.isolated import Order
-from dropblock_conformance.journal import Journal
-from dropblock_conformance.reports import html, machine, matrix, terminal
+from dropblock_conformance.judging.check import PROFILES, all_checks, find
+from dropblock_conformance.reports import html, json_junit, matrix, terminal
+from dropblock_conformance.reports.differences import changes
+from dropblock_conformance.running import campaign
+from dropblock_conformance.running.campaign import Event, remembered, run_locally
+from dropblock_conformance.running.journal import Journal
+from dropblock_conformance.running.process import Order
 from dropblock_conformance.subjects import BUILT_IN, GROUPS
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -68,8 +68,8 @@ def run(
     outputs = (
         (html_file, html.write_html),
         (markdown_file, matrix.write_markdown),
-        (json_file, machine.write_json),
-        (junit_file, machine.write_junit),
+        (json_file, json_junit.write_json),
+        (junit_file, json_junit.write_junit),
     )
     for file in (*(file for file, _ in outputs), journal_file):
         if file is not None and not file.parent.is_dir():
@@ -116,7 +116,7 @@ def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str 
     if address is None:
         return run_locally(orders, journal, jobs)
     try:
-        from dropblock_conformance.cluster import run_on_cluster
+        from dropblock_conformance.running.cluster import run_on_cluster
     except ImportError as error:
         raise click.UsageError(f"--dask needs the package distributed ({error}): pip install distributed") from error
     return run_on_cluster(orders, journal, address)
@@ -132,7 +132,7 @@ def diff(context: click.Context, before: Path, after: Path) -> None:
     Exits with 0 if no verdict, outcome or claim changed, 1 if one did, 2 if the command is wrong.
     """
     try:
-        found = list(changes(machine.read_json(before), machine.read_json(after)))
+        found = list(changes(json_junit.read_json(before), json_junit.read_json(after)))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     terminal.show_changes(Console(), found)

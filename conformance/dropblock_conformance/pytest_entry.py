@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dropblock_conformance.check import Check
+from dropblock_conformance.judging.check import Check
 from dropblock_conformance.result import GOOD, Outcome
-from dropblock_conformance.runner import Run
+from dropblock_conformance.running.run import Run
 from dropblock_conformance.subject import Deviation, Subject
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import IO, Any
 
-from dropblock_conformance.protocol import PROTOCOL, Message, encoded, pipes, receive
+from dropblock_conformance.pipe.protocol import PROTOCOL, Message, encoded, pipes, receive
 from dropblock_conformance.subject import Array
 from dropblock_conformance.subjects import Candidate, load
 

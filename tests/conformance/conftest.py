@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropblock_conformance import check as check_module
-from dropblock_conformance.check import Check, all_checks
+from dropblock_conformance.judging import check as check_module
+from dropblock_conformance.judging.check import Check, all_checks
 
 from .support import TINY
 
@@ -44,4 +44,4 @@ def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests come first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/test_subjects.py::"))
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/subjects/test_subjects.py::"))

@@ -10,9 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
-from dropblock_conformance import Claims, Result, Subject, statistical
-from dropblock_conformance.check import Check, Context, Finding, Profile, all_checks
-from dropblock_conformance.inference import Verdict
+from dropblock_conformance import Claims, Result, Subject
+from dropblock_conformance.judging import statistical
+from dropblock_conformance.judging.check import Check, Context, Finding, Profile, all_checks
+from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.subjects import load
 from tests.mutants import Honest
 

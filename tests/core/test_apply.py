@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from dropblock_core import algorithm1, block_mask, drop_block, expected_keep, gamma, sample_seeds
 from dropblock_core.stream import Segments
-
-from .strategies import SEEDS, STREAMS, geometries, offsets
+from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
 RENORMS = ["tensor", "sample", "map", "expected", "none"]
 KEEP_PROBS = st.floats(0, 1, exclude_max=True)

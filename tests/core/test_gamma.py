@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from dropblock_core import expected_keep, gamma
 from dropblock_core.law import cover_counts
 from dropblock_core.stream import Segments
-
-from .strategies import geometries
+from tests.shared.strategies import geometries
 
 PROBABILITIES = st.floats(0, 1)
 

@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from dropblock_core import block_mask, gamma, mask, sample_seeds
 from dropblock_core.stream import Segments, literal_seeds, threshold_word, thresholds
-
-from .strategies import GAMMAS, SEEDS, STREAMS, WORD, geometries, offsets
+from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, WORD, geometries, offsets
 
 
 def seeds_by_loops(

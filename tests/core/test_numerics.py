@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from dropblock_core import algorithm1, drop_block, gamma, sample_seeds
 from dropblock_core.call import Call
 from dropblock_core.stream import Segments
-
-from .strategies import SEEDS, geometries
+from tests.shared.strategies import SEEDS, geometries
 
 
 @settings(max_examples=60)

@@ -20,8 +20,7 @@ from dropblock_core.stream import (
     wide_product,
 )
 from dropblock_core.words import limb_product
-
-from .strategies import GAMMAS, clipped, geometries
+from tests.shared.strategies import GAMMAS, clipped, geometries
 
 # Philox4x32-10 in Random123's known-answer file: zeros, ones, and the digits of pi.
 KNOWN_ANSWERS = [

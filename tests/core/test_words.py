@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as npst
 from dropblock_core import block_mask, sample_seeds, words
 from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Segments, philox, wide_product
 from dropblock_core.words import Words
+from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
 
-from .strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
 from .test_stream import KNOWN_ANSWERS
 
 WORD_ARRAYS = npst.arrays(np.int64, st.integers(1, 8), elements=st.integers(0, MASK32))

@@ -15,7 +15,7 @@ from jax import Array
 import dropblock_core as core
 from dropblock_jax import Threshold, drop_block
 from tests.core.conftest import golden_params
-from tests.core.strategies import SEEDS, STREAMS, geometries, offsets
+from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
 from .support import DATA_FORMATS, DTYPES, RENORMS, assert_is_numpys, normal, numpys, seed_words
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 
 from dropblock_tf import drop_block
 from tests.core.conftest import golden_params
-from tests.core.strategies import SEEDS, STREAMS, geometries, offsets
+from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
 from .support import (
     DATA_FORMATS,

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 import dropblock_core as core
-from dropblock_torch import DropBlock1d, DropBlock2d, drop_block, engines, operator
-from dropblock_torch.plan import is_channels_last
+from dropblock_torch import DropBlock1d, DropBlock2d, drop_block, engines, ops
+from dropblock_torch.engines.plan import is_channels_last
 
 from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
 
@@ -90,7 +90,7 @@ def registered(x: Tensor) -> Tensor:
     """The same through the operators alone, as a compiler calls them."""
     key, keep_prob = torch.tensor([5, 0]), torch.tensor(0.6, dtype=torch.float64)
     block, layout = [2] * (x.ndim - 2), is_channels_last(x)
-    state, scale, _ = operator.mask(
+    state, scale, _ = ops.mask(
         key,
         keep_prob,
         x.shape,
@@ -104,7 +104,7 @@ def registered(x: Tensor) -> Tensor:
         layout,
         torch.promote_types(x.dtype, torch.float),
     )
-    return operator.apply(x, state, scale, block, True, "sample", layout)
+    return ops.apply(x, state, scale, block, True, "sample", layout)
 
 
 any_path = pytest.mark.parametrize("call", [functional, registered])

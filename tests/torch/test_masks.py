@@ -12,9 +12,10 @@ from hypothesis.extra import numpy as npst
 from torch import Tensor
 
 import dropblock_core as core
-from dropblock_torch import cpu, drop_block, engines
+from dropblock_torch import drop_block, engines
+from dropblock_torch.engines import cpu
 from tests.core.conftest import golden_params
-from tests.core.strategies import SEEDS, STREAMS, geometries, offsets
+from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
 from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
 

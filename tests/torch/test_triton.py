@@ -13,7 +13,7 @@ from dropblock_core.stream import threshold_word, thresholds
 from dropblock_torch import drop_block, engines
 
 pytest.importorskip("triton")
-from dropblock_torch import kernels
+from dropblock_torch.engines import kernels
 
 SEED = 2**63 + 5
 
@@ -119,15 +119,15 @@ def test_r07_the_gradient_is_mask_times_scale() -> None:
 
 
 def test_r14_empty_batches_pass_through_the_operators() -> None:
-    from dropblock_torch import operator
+    from dropblock_torch import ops
 
     key, keep_prob = torch.zeros(2, dtype=torch.int64), torch.tensor([0.5], dtype=torch.float64)
-    state, scale, dropped = operator.mask(
+    state, scale, dropped = ops.mask(
         key, keep_prob, [0, 3, 4, 4], [2, 2], True, "tensor", 1.0, False, 0, 0, False, torch.float32
     )
     assert (state.numel(), scale.tolist(), dropped.tolist()) == (0, [0.0], [0])
     x = torch.empty(0, 3, 4, 4)
-    assert operator.apply(x, state, scale, [2, 2], True, "tensor", False).shape == x.shape
+    assert ops.apply(x, state, scale, [2, 2], True, "tensor", False).shape == x.shape
 
 
 def table_of(keep_prob: float, gamma_scale: float, ratio: float, length: int) -> list[int]:

@@ -14,7 +14,7 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from dropblock_torch import kernels
+from dropblock_torch.engines import kernels
 
 backend, arch, warp, binary = sys.argv[1:]
 target = GPUTarget(backend, int(arch) if arch.isdigit() else arch, int(warp))

@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dropblock_conformance.check import RULES, all_checks
+from dropblock_conformance.judging.check import RULES, all_checks
 from dropblock_conformance.reports import matrix, pictures
-from dropblock_conformance.reports.clean import printable
-from dropblock_conformance.reports.machine import as_document
+from dropblock_conformance.reports.json_junit import as_document
+from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Report
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dropblock_conformance.check import RULES, rule_of
-from dropblock_conformance.reports.clean import printable
+from dropblock_conformance.judging.check import RULES, rule_of
+from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.subject import DTYPES, Claims
 

@@ -8,15 +8,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dropblock_conformance.campaign import Event
-from dropblock_conformance.check import PROFILES, RULES
-from dropblock_conformance.compare import Change
-from dropblock_conformance.isolated import Order
-from dropblock_conformance.journal import check_ids
-from dropblock_conformance.power import POWER
-from dropblock_conformance.reports.clean import printable
+from dropblock_conformance.judging.check import PROFILES, RULES
+from dropblock_conformance.judging.power import POWER
+from dropblock_conformance.reports.differences import Change
 from dropblock_conformance.reports.matrix import LEGEND, cells
+from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Outcome, Report, Result
+from dropblock_conformance.running.campaign import Event
+from dropblock_conformance.running.journal import check_ids
+from dropblock_conformance.running.process import Order
 
 STYLES = {
     Outcome.CONFORMS: "green",

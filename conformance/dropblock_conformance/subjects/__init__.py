@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropblock_conformance import remote
+from dropblock_conformance.pipe import client
 from dropblock_conformance.subject import Deviation, Subject
 
 
@@ -24,20 +24,20 @@ WORKER = "--worker "  # then a command, quoted for a shell: what answers over a 
 # By name: the module below this one, and what it is. It is imported only when it is asked for, as each needs a package
 # that others do without.
 OURS = {
-    "numpy": ("numpy_core", "this project's NumPy reference"),
-    "torch": ("torch_eager", "this project's PyTorch adapter"),
-    "torch-compile": ("torch_compile", "the same inside torch.compile"),
-    "torch-triton": ("torch_triton", "its Triton kernels, on a GPU or interpreted"),
-    "jax": ("jax_eager", "this project's JAX adapter"),
-    "jax-jit": ("jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
-    "flax": ("jax_flax", "its layer for Flax NNX"),
-    "equinox": ("jax_equinox", "its layer for Equinox"),
-    "tf": ("tf_eager", "this project's TensorFlow adapter"),
-    "tf-function": ("tf_function", "the same in graphs, as tf.function makes them"),
-    "tf-xla": ("tf_xla", "the same compiled by XLA"),
-    "keras-tf": ("keras_layer:tensorflow", "its Keras layers on TensorFlow"),
-    "keras-jax": ("keras_layer:jax", "its Keras layers on JAX"),
-    "keras-torch": ("keras_layer:torch", "its Keras layers on PyTorch"),
+    "numpy": ("ours.numpy_core", "this project's NumPy reference"),
+    "torch": ("ours.torch_eager", "this project's PyTorch adapter"),
+    "torch-compile": ("ours.torch_compile", "the same inside torch.compile"),
+    "torch-triton": ("ours.torch_triton", "its Triton kernels, on a GPU or interpreted"),
+    "jax": ("ours.jax_eager", "this project's JAX adapter"),
+    "jax-jit": ("ours.jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
+    "flax": ("ours.jax_flax", "its layer for Flax NNX"),
+    "equinox": ("ours.jax_equinox", "its layer for Equinox"),
+    "tf": ("ours.tf_eager", "this project's TensorFlow adapter"),
+    "tf-function": ("ours.tf_function", "the same in graphs, as tf.function makes them"),
+    "tf-xla": ("ours.tf_xla", "the same compiled by XLA"),
+    "keras-tf": ("ours.keras_layer:tensorflow", "its Keras layers on TensorFlow"),
+    "keras-jax": ("ours.keras_layer:jax", "its Keras layers on JAX"),
+    "keras-torch": ("ours.keras_layer:torch", "its Keras layers on PyTorch"),
 }
 THIRD_PARTY = {
     "torchvision": ("third_party.torchvision_ops", "torchvision's DropBlock2d and DropBlock3d"),
@@ -69,7 +69,7 @@ def load(name: str) -> Candidate:
         ValueError: no such name, module or attribute, or the attribute is something else; the message says which.
     """
     if name.startswith(WORKER):
-        return Candidate(*remote.connect(shlex.split(name.removeprefix(WORKER))[0]), repeat=name)
+        return Candidate(*client.connect(shlex.split(name.removeprefix(WORKER))[0]), repeat=name)
     if name in BUILT_IN:
         module, _, attribute = f"{__name__}.{BUILT_IN[name][0]}".partition(":")
         attribute = attribute or "candidate"

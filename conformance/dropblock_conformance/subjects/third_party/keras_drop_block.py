@@ -65,6 +65,6 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    from dropblock_conformance.subjects.third_party.tf_layer import subject
+    from dropblock_conformance.subjects.bridges.tf import subject
 
     return subject("keras-drop-block", layer, CLAIMS), known.shown(EXPECT, REPRODUCE)

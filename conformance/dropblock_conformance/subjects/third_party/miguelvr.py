@@ -6,8 +6,8 @@ from typing import Any
 from dropblock import DropBlock2D, DropBlock3D, LinearScheduler
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import subject
 
 LAYERS = {2: DropBlock2D, 3: DropBlock3D}
 

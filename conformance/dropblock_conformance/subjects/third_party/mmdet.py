@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import subject
 
 HOME = Path(str(import_module("mmdet").__file__)).parent
 DropBlock = runpy.run_path(str(HOME / "models" / "layers" / "dropblock.py"))["DropBlock"]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import import_torchvision, subject
 
 import_torchvision()  # which the package imports
 dropblock = import_module("pytorch_toolbelt.modules.dropblock")

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import import_torchvision, subject
 
 import_torchvision()  # which timm imports
 DropBlock2d = import_module("timm.layers").DropBlock2d

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import subject
 
 DropBlock2D = import_module("torchregularize").DropBlock2D
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
+from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
 from dropblock_conformance.subjects.third_party import known
-from dropblock_conformance.subjects.third_party.torch_module import import_torchvision, subject
 
 ops = import_torchvision().ops
 LAYERS = {2: ops.DropBlock2d, 3: ops.DropBlock3d}

@@ -1,0 +1,42 @@
+"""Who draws and applies a mask: NumPy on the CPU, Triton on a GPU, and plain tensor operations anywhere else.
+
+An engine is a module with `state_bytes(plan)`, `mask(key, keep_prob, call, plan, dtype)` and
+`apply(x, state, scale, plan)`; one that WAITS reads values from the device. All of them give the same mask for the same
+key, bit for bit.
+"""
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from torch import Tensor
+
+_forced: ContextVar[str | None] = ContextVar("dropblock_engine", default=None)
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def of(x: Tensor) -> Any:
+    """The engine for the device of `x`."""
+    name = _forced.get()
+    if name is None:
+        device = x.device.type
+        name = "cpu" if device in ("cpu", "meta") else "gpu" if device == "cuda" and _has_triton() else "tensors"
+    return importlib.import_module(f"dropblock_torch.engines.{name}")
+
+
+@contextmanager
+def force(name: str) -> Iterator[None]:
+    """Within the block, use one engine whatever the device: to test one where its device is not at hand."""
+    token = _forced.set(name)
+    try:
+        yield
+    finally:
+        _forced.reset(token)

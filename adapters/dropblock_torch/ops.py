@@ -1,0 +1,193 @@
+"""The two operators that PyTorch sees: `dropblock::mask` draws one, `dropblock::apply` is Algorithm 1's lines 7 and 8.
+
+Each is opaque to compilers: traced with fake tensors, run as it is. `apply` is linear in the activations, and its
+derivative is itself, with the same mask; so is the derivative of that, at any order. What a call leaves for the
+backward pass is the mask's state, at most one bit a unit, and line 8's factors.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dropblock_core.call import Call
+from dropblock_torch import engines
+from dropblock_torch.engines.plan import Plan
+
+
+def define(name: str) -> Callable[..., Any]:
+    """A custom operator without mutation, run by the same Python on every device: the engine is chosen inside."""
+    return torch.library.custom_op(f"dropblock::{name}", mutates_args=())
+
+
+@define("mask")
+def mask(
+    key: Tensor,
+    keep_prob: Tensor,
+    shape: Sequence[int],
+    block_size: Sequence[int],
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: float,
+    calibrated: bool,
+    sample_offset: int,
+    stream: int,
+    channels_last: bool,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the mask of activations `shape`: its state, its factors and its counts (see :class:`plan.Mask`).
+
+    `key` is the seed's two words, on the device of the activations; `keep_prob` one number, on the host or there.
+    """
+    engine = engines.of(key)
+    # Values come here only at run time, under a compiler too: this is where rule R14 refuses them.
+    call = Call.checked(
+        shape,
+        dtype,
+        _host_value(keep_prob, waits=engine.WAITS),
+        tuple(block_size),
+        per_channel=per_channel,
+        renorm=renorm,
+        gamma_scale=gamma_scale,
+        calibrated=calibrated,
+        seed=None,
+        sample_offset=sample_offset,
+        stream=stream,
+        foreign={},
+    )
+    plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
+    if not plan.samples * plan.maps:
+        sizes = (0, torch.uint8), (plan.scopes, dtype), (plan.counts(renorm), torch.int64)
+        return tuple(key.new_zeros(size, dtype=kind) for size, kind in sizes)  # type: ignore[return-value]  # three
+    return tuple(engine.mask(key, keep_prob, call, plan, dtype))
+
+
+def _host_value(keep_prob: Tensor, *, waits: bool) -> float:
+    """keep_prob for the host; one on a device is clamped as traced values are, or, unread, stands as any other."""
+    if keep_prob.device.type == "cpu":
+        return keep_prob.item()
+    value = keep_prob.item() if waits else 0.5
+    return 1.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
+
+
+@mask.register_fake
+def _mask_fake(
+    key: Tensor,
+    keep_prob: Tensor,
+    shape: Sequence[int],
+    block_size: Sequence[int],
+    per_channel: bool,
+    renorm: str,
+    *others: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    *_, channels_last, dtype = others
+    plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
+    return (
+        key.new_empty((engines.of(key).state_bytes(plan),), dtype=torch.uint8),
+        key.new_empty((plan.scopes,), dtype=dtype),
+        key.new_empty((plan.counts(renorm),), dtype=torch.int64),
+    )
+
+
+@define("apply")
+def apply(
+    x: Tensor,
+    state: Tensor,
+    scale: Tensor,
+    block_size: Sequence[int],
+    per_channel: bool,
+    renorm: str,
+    channels_last: bool,
+) -> Tensor:
+    """``A * M * scale``, with +0 for every dropped unit whatever it held; the dtype and layout of `x`."""
+    plan = Plan.of(x.shape, block_size, per_channel, renorm, channels_last)
+    if not x.numel():
+        return torch.empty_like(x)
+    return engines.of(x).apply(x.detach(), state, scale, plan)
+
+
+@apply.register_fake
+def _apply_fake(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, state, scale, *ctx.settings = inputs
+    ctx.save_for_backward(state, scale)
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    state, scale = ctx.saved_tensors
+    return apply(dy, state, scale, *ctx.settings), *[None] * (2 + len(ctx.settings))
+
+
+apply.register_autograd(_backward, setup_context=_save)
+
+
+def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """A batching rule: each example has a mask or a count of its own, so they go one after the other."""
+
+    def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        results = [
+            operator(*[a.select(d, i) if isinstance(d, int) else a for a, d in zip(arguments, in_dims, strict=True)])
+            for i in range(info.batch_size)
+        ]
+        if isinstance(results[0], Tensor):
+            return torch.stack(results), 0
+        stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        return stacked, (0,) * len(stacked)
+
+    return rule
+
+
+mask.register_vmap(_one_by_one(mask))
+apply.register_vmap(_one_by_one(apply))
+
+
+class Apply(torch.autograd.Function):
+    """`apply` once more, for the transforms of ``torch.func``, which do not see an operator's derivative."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(*inputs: Any) -> Tensor:
+        return apply(*inputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _save(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[1:3])
+
+    @staticmethod
+    def jvp(ctx: Any, dx: Tensor, *_: Any) -> Tensor:
+        return Apply.apply(dx, *ctx.saved_tensors, *ctx.settings)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+        state, scale = ctx.saved_tensors
+        return Apply.apply(dy, state, scale, *ctx.settings), *[None] * (2 + len(ctx.settings))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
+        return _one_by_one(Apply.apply)(info, in_dims, *arguments)
+
+
+@define("refuse")
+def refuse(x: Tensor, is_type_error: bool, message: str) -> Tensor:
+    """Raise where the compiled program runs: an exception raised while it is traced would not reach the caller."""
+    raise (TypeError if is_type_error else ValueError)(message)
+
+
+@refuse.register_fake
+def _refuse_fake(x: Tensor, is_type_error: bool, message: str) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _refuse_backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    """Never reached; a compiler that plans a backward pass wants to see one."""
+    return dy, None, None
+
+
+refuse.register_autograd(_refuse_backward)

@@ -1,0 +1,136 @@
+"""The shape of what is dropped, exactly (rules R3, R4, R6 and R7)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dropblock_conformance.checks.mode import SEEDABLE, SHARE
+from dropblock_conformance.judging.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.judging.exact import Setting, for_all, share, valid_settings
+from dropblock_conformance.judging.statistical import Dropped, of_maps
+from dropblock_core import block_mask
+
+
+def opening(dropped: Dropped, block: Sequence[int]) -> Dropped:
+    """The union of all whole blocks inside the dropped units: equal to them just when they are made of blocks."""
+    feat = dropped.shape[2:]
+    whole = np.ones((*dropped.shape[:2], *(f - b + 1 for f, b in zip(feat, block, strict=True))), bool)
+    for offset in np.ndindex(*block):
+        whole &= of_maps(dropped, *(slice(o, o + v) for o, v in zip(offset, whole.shape[2:], strict=True)))
+    return ~block_mask(whole, tuple(block), feat)
+
+
+def require_blocks(setting: Setting, dropped: Dropped) -> None:
+    stray = dropped & ~opening(dropped, setting.block)
+    if stray.any():
+        raise Violation(
+            f"{int(stray.sum())} of {int(dropped.sum())} dropped units belong to no whole "
+            f"{'x'.join(map(str, setting.block))} block inside the map",
+            float(stray.sum() / dropped.sum()),
+        )
+
+
+def _blocks(context: Context, beyond_map: bool) -> Finding:
+    def holds(setting: Setting) -> None:
+        require_blocks(setting, context.call(setting.ones(), **setting.arguments) == 0)
+
+    return for_all(context, valid_settings(context, beyond_map=beyond_map), holds)
+
+
+def _shared(context: Context) -> Finding:
+    claims = context.subject.claims
+
+    def holds(setting: Setting) -> None:
+        dropped = context.call(setting.ones(), **setting.arguments) == 0
+        for claimed, axis, what in ((claims.per_sample, 0, "samples"), (claims.per_channel, 1, "channels")):
+            if not claimed and (other := dropped != dropped.take([0], axis)).any():
+                raise Violation(f"{what} differ where one shared mask is claimed", share(other))
+
+    return for_all(context, valid_settings(context), holds)
+
+
+def _ignores_values(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        one = context.call(setting.ones(), **setting.arguments) == 0
+        other = context.call(setting.values(), **setting.arguments) == 0
+        if (wrong := one != other).any():
+            raise Violation("the mask depends on the activations", share(wrong))
+
+    return for_all(context, valid_settings(context), holds)
+
+
+def _dropped_is_zero(context: Context) -> Finding:
+    def holds(setting: Setting) -> None:
+        dropped = context.call(setting.ones(), **setting.arguments) == 0
+        for held in (np.nan, np.inf, -1.0):
+            x = setting.values()
+            x[dropped] = held
+            y = context.call(x, **setting.arguments)
+            wrong = (y[dropped] != 0) | np.signbit(y[dropped])
+            if wrong.any():
+                raise Violation(
+                    f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong)
+                )
+
+    return for_all(context, valid_settings(context), holds)
+
+
+STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
+
+register(
+    Check(
+        id="mask.blocks",
+        title="What is dropped is made of whole blocks",
+        rule="R4 · Algorithm 1 line 6, Fig. 2",
+        explanation="The dropped units are a union of whole blocks inside the map, equal to their own opening. "
+        "Blocks that hang over the border, holes in a block and stray units show, whatever the law.",
+        effect_is=STRAY,
+        run=lambda context: _blocks(context, beyond_map=False),
+    )
+)
+register(
+    Check(
+        id="mask.clipped",
+        title="A block larger than the map is clipped to it",
+        rule="R3 · section 4.1.1, block sizes 'covering full feature map'",
+        explanation="Where block_size exceeds an axis the block covers that axis, and the rest stays as it is.",
+        effect_is=STRAY,
+        run=lambda context: _blocks(context, beyond_map=True),
+        needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+    )
+)
+register(
+    Check(
+        id="mask.shared",
+        title="Channels, or samples, share a mask where that is claimed",
+        rule="R6 · section 3, 'a shared DropBlock mask across different feature channels'",
+        explanation="With per_channel=False all channels of a sample lose the same units; with per_sample=False all "
+        "samples of a batch.",
+        effect_is=SHARE,
+        run=_shared,
+        needs=claim(lambda s: not (s.claims.per_channel and s.claims.per_sample), "claims that no maps share a mask"),
+    )
+)
+register(
+    Check(
+        id="mask.ignores_values",
+        title="The mask does not depend on the activations",
+        rule="R6, R13 · Algorithm 1 line 5",
+        explanation="One seed drops the same units of two different inputs.",
+        effect_is=SHARE,
+        run=_ignores_values,
+        needs=SEEDABLE,
+    )
+)
+register(
+    Check(
+        id="values.dropped_zero",
+        title="A dropped unit is +0, whatever it held",
+        rule="R7 · Algorithm 1 line 7",
+        explanation="NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros "
+        "keeps NaN, and makes -0 of negative numbers.",
+        effect_is="share of the dropped units that are not +0, in the simplest setting found",
+        run=_dropped_is_zero,
+        needs=SEEDABLE,
+    )
+)

@@ -1,0 +1,135 @@
+"""Scheduled DropBlock (rule R12): keep_prob goes linearly from 1 to its target, one training step at a time."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError, Violation, claim, register
+from dropblock_conformance.judging.dtypes import dtype_named
+from dropblock_conformance.judging.exact import for_all
+from dropblock_conformance.subject import BadOutputError, Subject, SubjectError
+
+Case = tuple[float, int]
+
+# Schedules may be kept in float32, as variables of a framework are.
+TOLERANCE = 2.0**-22
+
+
+def values(subject: Subject, case: Case, between: Callable[[], object] | None = None) -> list[float]:
+    """The schedule's values at steps 0 to `steps`, calling `between` after each."""
+    assert subject.schedule is not None
+    keep_prob, steps = case
+    found: list[float] = []
+    try:
+        schedule = subject.schedule(keep_prob, steps)
+        if between is not None and not isinstance(schedule, Iterator):
+            raise NotApplicableError("its schedule returns finished values; return an iterator to have it interrupted")
+        iterator = iter(schedule)
+        while (value := next(iterator, None)) is not None and len(found) <= steps + 1:
+            found.append(float(value))
+            if between is not None:
+                between()
+    except (NotApplicableError, SubjectError, BadOutputError):
+        raise  # of a call between two steps
+    except Exception as error:
+        raise SubjectError(f"{type(error).__name__}: {error}") from error
+    if len(found) != steps + 1:
+        raise BadOutputError(f"schedule({keep_prob}, {steps}) gave {len(found)} values for {steps + 1} steps")
+    return found
+
+
+def cases(least_steps: int = 0, most_steps: int = 60) -> st.SearchStrategy[Case]:
+    return st.tuples(st.floats(0.0, 0.99).map(lambda p: round(p, 3)), st.integers(least_steps, most_steps))
+
+
+def _ends(context: Context) -> Finding:
+    def holds(case: Case) -> None:
+        keep_prob, steps = case
+        if steps:
+            holds((keep_prob, 0))
+        found = values(context.subject, case)
+        for step, wanted in {0: 1.0 if steps else keep_prob, steps: keep_prob}.items():
+            # As it is, kept as a drop probability, or kept in float32.
+            if found[step] not in (wanted, 1 - (1 - wanted), float(np.float32(wanted))):
+                off = abs(found[step] - wanted)
+                raise Violation(f"at step {step} of {steps} keep_prob is {found[step]}, not exactly {wanted}", off)
+
+    return for_all(context, cases(), holds)
+
+
+def _linear(context: Context) -> Finding:
+    def holds(case: Case) -> None:
+        keep_prob, steps = case
+        wanted = 1.0 - np.arange(steps + 1) / steps * (1.0 - keep_prob)
+        off = np.abs(values(context.subject, case) - wanted)
+        if not off.max() <= TOLERANCE:
+            step = int(off.argmax())
+            raise Violation(
+                f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}", float(off.max())
+            )
+
+    return for_all(context, cases(1), holds)
+
+
+def _unmoved(context: Context, training: bool) -> Finding:
+    claims = context.subject.claims
+    x = np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(claims.law_dtype))
+
+    def holds(case: Case) -> None:
+        def between() -> None:
+            context.call(x, keep_prob=0.9, block_size=1, seed=context.new_seed(), training=training)
+
+        alone, interrupted = values(context.subject, case), values(context.subject, case, between)
+        if alone != interrupted:
+            step = next(i for i, (a, b) in enumerate(zip(alone, interrupted, strict=True)) if a != b)
+            call = "a forward call in training" if training else "an evaluation"
+            raise Violation(
+                f"{call} between two steps moved the schedule at step {step}", abs(alone[step] - interrupted[step])
+            )
+
+    return for_all(context, cases(2, 12), holds)  # a call between any two
+
+
+HAS_SCHEDULE = claim(lambda s: s.schedule is not None, "offers no schedule")
+OFF = "how far keep_prob is off, at the worst step of the simplest schedule found"
+LINE = "R12 · section 3, 'Scheduled DropBlock'"
+for check in (
+    Check(
+        id="schedule.ends",
+        title="The schedule starts at 1 and ends at keep_prob",
+        rule=LINE,
+        explanation="Exactly 1 at step 0 and exactly keep_prob at the last step; keep_prob throughout for steps=0.",
+        effect_is=OFF,
+        run=_ends,
+        needs=HAS_SCHEDULE,
+    ),
+    Check(
+        id="schedule.linear",
+        title="The schedule is linear in the step",
+        rule=LINE,
+        explanation="1 - (step / steps) * (1 - keep_prob). A schedule that is one step early or late shows.",
+        effect_is=OFF,
+        run=_linear,
+        needs=HAS_SCHEDULE,
+    ),
+    Check(
+        id="schedule.training_calls",
+        title="A forward call does not advance the schedule",
+        rule=LINE,
+        explanation="A training step advances it: gradient accumulation and layers called twice do not.",
+        effect_is=OFF,
+        run=lambda context: _unmoved(context, training=True),
+        needs=HAS_SCHEDULE,
+    ),
+    Check(
+        id="schedule.evaluation",
+        title="An evaluation does not advance the schedule",
+        rule=LINE,
+        explanation="Evaluating between two training steps leaves keep_prob where it is.",
+        effect_is=OFF,
+        run=lambda context: _unmoved(context, training=False),
+        needs=HAS_SCHEDULE,
+    ),
+):
+    register(check)

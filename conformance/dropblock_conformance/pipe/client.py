@@ -1,0 +1,140 @@
+"""A subject that answers over a pipe: an implementation in another interpreter, environment or language."""
+
+import shlex
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from dropblock_conformance.pipe.protocol import PROTOCOL, ProtocolError, last_words, receive, send
+from dropblock_conformance.subject import Array, Claims, Deviation, Subject, from_json
+
+Candidate = tuple[Subject, list[Deviation]]
+GRACE = 10.0  # seconds to end, for a worker that no longer answers
+
+
+class WorkerError(Exception):
+    """The worker raised (then this is a subclass of its exception's name), ended, or does not keep to the protocol."""
+
+
+class Worker:
+    """A process that answers, started anew when it has ended. When it does, its last words to stderr are told.
+
+    It ends with this object, or with this process.
+
+    Args:
+        command: as typed into a shell, but run without one.
+    """
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # one question, one answer, whatever thread asks
+        # Unbuffered: the process moves the same place in the file.
+        self._noise = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, self._noise.close)
+
+    def ask(self, header: dict[str, Any], *arrays: Array) -> tuple[dict[str, Any], list[Array]]:
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                with suppress(BrokenPipeError):  # it may have said why
+                    send(process.stdin, header, arrays)
+                answer = receive(process.stdout)
+            except ProtocolError as error:
+                _end(process)
+                raise WorkerError(f"{self._command}: {error}") from error
+            except BaseException:  # an interrupt, say: the answer that is on its way is to no other question
+                _end(process)
+                raise
+            if answer is None:
+                how = f"the worker ended with exit status {_end(process, GRACE)}: {last_words(self._noise)}"
+                raise WorkerError(f"{self._command}: {how}")
+        if (told := answer[0].get("error")) is not None:
+            if not isinstance(told, dict):
+                raise WorkerError(str(told))
+            raise type(str(told.get("type", "Error")), (WorkerError,), {})(told.get("message", ""))
+        return answer
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._noise.seek(0)
+            self._noise.truncate()
+            try:
+                self._process = subprocess.Popen(
+                    shlex.split(self._command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise
+                )
+            except (OSError, ValueError, LookupError) as error:
+                raise WorkerError(f"{self._command}: the worker cannot be started: {error}") from error
+            weakref.finalize(self, _end, self._process)
+        return self._process
+
+
+def _end(process: subprocess.Popen[bytes], patience: float = 0.0) -> int:
+    """The exit status of a process, which has `patience` seconds to end by itself, and is then killed."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience)
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with suppress(BrokenPipeError):
+            pipe.close()
+    return process.wait()
+
+
+def connect(command: str) -> Candidate:
+    """Start a worker, and take what it says of itself.
+
+    Raises:
+        ValueError: it does not start, or its answer to "hello" is not one.
+    """
+    worker = Worker(command)
+    try:
+        said, _ = worker.ask({"do": "hello", "protocol": PROTOCOL})
+    except WorkerError as error:
+        raise ValueError(str(error)) from error
+    if said.get("protocol") != PROTOCOL:
+        raise ValueError(f"{command}: the worker speaks protocol {said.get('protocol')!r}, not {PROTOCOL}")
+
+    def call(x: Array, **arguments: Any) -> Array:
+        (y,) = _arrays(worker, 1, {"do": "call", **arguments}, x)
+        return y
+
+    def grad(x: Array, dy: Array, **arguments: Any) -> tuple[Array, Array]:
+        y, dx = _arrays(worker, 2, {"do": "grad", **arguments}, x, dy)
+        return y, dx
+
+    def schedule(keep_prob: float, steps: int) -> Iterable[float]:
+        answer, _ = worker.ask({"do": "schedule", "keep_prob": keep_prob, "steps": steps})
+        return answer["values"] if "values" in answer else following()
+
+    def following() -> Iterator[float]:
+        while (value := worker.ask({"do": "next"})[0].get("value")) is not None:
+            yield value
+
+    try:
+        claims = Claims(**from_json(said.get("claims", {})))
+        expect = [Deviation(**from_json(one)) for one in said.get("expect", [])]
+        subject = Subject(
+            str(said["name"]),
+            call,
+            claims,
+            grad if said.get("grad") else None,
+            schedule if said.get("schedule") else None,
+            bool(said.get("compiles")),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"{command}: what the worker says of itself is wrong: {error}") from error
+    return subject, expect
+
+
+def _arrays(worker: Worker, number: int, header: dict[str, Any], *arrays: Array) -> list[Array]:
+    _, answer = worker.ask(header, *arrays)
+    if len(answer) != number:
+        raise WorkerError(f"the worker answered {header['do']!r} with {len(answer)} arrays, not {number}")
+    return answer

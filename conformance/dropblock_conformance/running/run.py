@@ -1,0 +1,277 @@
+"""A run: plan, share alpha, try every check, repeat what deviates, settle the outcome."""
+
+import ctypes
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from dropblock_conformance.judging.check import PROFILES, Check, Context, Finding, NotApplicableError, all_checks, find
+from dropblock_conformance.judging.inference import Verdict
+from dropblock_conformance.judging.power import FAMILY_ALPHA
+from dropblock_conformance.result import Outcome, Report, Result
+from dropblock_conformance.subject import Deviation, Subject, SubjectError
+from dropblock_core.validate import integer
+
+CHECK_THREAD = "a check"
+# Distributions whose versions may matter: what runs, and what is judged.
+PACKAGES = (
+    *("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow", "keras"),
+    *("torchvision", "timm", "dropblock", "torchregularize", "pylocron", "glasses", "pytorch-toolbelt", "mmdet"),
+    *("keras-cv", "tf-keras", "keras-drop-block", "paddledet", "paddlepaddle"),
+)
+
+
+class TimeoutExceededError(Exception):
+    """A check took longer than its profile allows: the subject hangs, or is far too slow."""
+
+
+class Run:
+    """One subject under one profile: everything is decided here before the subject is called for the first time.
+
+    Args:
+        subject, profile, seed, expect: as in :func:`certify`.
+        checks: only these, by id.
+        subjects_in_run: how many subjects share the run's family-wise alpha.
+        repeat: how to name the subject in the command that repeats a check; None for one that has no importable name.
+        timeout: seconds a check may take, in place of the profile's.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        profile: str = "standard",
+        seed: int = 0,
+        expect: Sequence[Deviation] = (),
+        checks: Sequence[str] | None = None,
+        subjects_in_run: int = 1,
+        repeat: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        if not isinstance(subject, Subject):
+            raise TypeError(f"subject is a {type(subject).__name__}: wrap the implementation as Subject(name, call)")
+        if profile not in PROFILES:
+            raise ValueError(f"profile={profile!r} is unknown: choose one of {', '.join(map(repr, PROFILES))}")
+        self.subject, self.profile, self.seed = subject, PROFILES[profile], integer("seed", seed, "it keys all streams")
+        self.timeout = self.profile.timeout if timeout is None else timeout
+        self.expect: dict[str, Deviation] = {}
+        for check, deviation in zip(find(d.check for d in expect), expect, strict=True):
+            if check.id in self.expect:
+                raise ValueError(f"expect declares {check.id!r} twice: give one Deviation a check, with one bound")
+            self.expect[check.id] = deviation
+        self.checks = list(all_checks().values()) if checks is None else find(checks)
+        self.not_applicable = {c.id: reason for c in self.checks if (reason := c.needs(subject)) is not None}
+        self.name_to_repeat, self.subjects_in_run = repeat, subjects_in_run
+        # Alpha is shared by all statistical tests of the subject's full run, so a check repeated alone judges alike.
+        tests = sum(check.tests(self.profile) for check in all_checks().values() if check.needs(subject) is None)
+        self.alpha = FAMILY_ALPHA / max(1, tests) / subjects_in_run
+        self.plan = [
+            {"check": check.id, **row}
+            for check in self.checks
+            if check.id not in self.not_applicable
+            for row in check.plan(subject, self.profile, self.alpha, self.seed)
+        ]
+
+    def results(self) -> Iterator[Result]:
+        """Run the checks, one result at a time."""
+        return (self.result(check) for check in self.checks)
+
+    def report(self, results: Iterable[Result]) -> Report:
+        """What the results say together."""
+        start = time.perf_counter()
+        collected = list(results)
+        return replace(self.opening(), results=collected, seconds=time.perf_counter() - start)
+
+    def opening(self) -> Report:
+        """What is known before the subject is called: a report without results."""
+        return Report(
+            subject=self.subject.name,
+            claims=self.subject.claims,
+            profile=self.profile.name,
+            seed=self.seed,
+            alpha=self.alpha,
+            plan=self.plan,
+            results=[],
+            seconds=0.0,
+            versions=versions(),
+        )
+
+    def result(self, check: Check) -> Result:
+        """Try a check, repeat it on a fresh stream if it deviates, and settle what that means."""
+        if check.id in self.not_applicable:
+            return self._result(check, Outcome.NOT_APPLICABLE, {"summary": self.not_applicable[check.id]}, None, 0.0)
+        start = time.perf_counter()
+        attempts: list[Finding] = []
+        try:
+            attempts.append(self._try(check, 0))
+            if attempts[0].verdict == Verdict.DEVIATES:
+                attempts.append(self._try(check, 1))
+        except NotApplicableError as reason:
+            return self._result(check, Outcome.NOT_APPLICABLE, {"summary": str(reason)}, None, 0.0)
+        except Exception as error:
+            return self._crash(check, error, attempts, time.perf_counter() - start)
+        outcome, summary = self._settle(check, attempts)
+        evidence = {"summary": summary, "attempts": [_as_data(finding) for finding in attempts]}
+        if check.id in self.expect:
+            evidence |= _declared(self.expect[check.id])
+        return self._result(check, outcome, evidence, attempts[0].effect, time.perf_counter() - start)
+
+    def _try(self, check: Check, attempt: int) -> Finding:
+        context = Context(self.subject, self.profile, self.alpha, self.seed, check.id, attempt)
+        return run_within(self.timeout, lambda: check.run(context))
+
+    def _settle(self, check: Check, attempts: list[Finding]) -> tuple[Outcome, str]:
+        found, deviation = attempts[0].summary, self.expect.get(check.id)
+        match attempts[0].verdict, deviation:
+            case Verdict.INCONCLUSIVE, _:
+                return Outcome.INCONCLUSIVE, found
+            case Verdict.CONFORMS, None:
+                return Outcome.CONFORMS, found
+            case Verdict.CONFORMS, _:
+                return Outcome.SURPRISE, f"a deviation was declared, yet: {found}"
+        if attempts[1].verdict != Verdict.DEVIATES:
+            return Outcome.INCONCLUSIVE, f"deviated, but not again on a fresh stream: {found}"
+        if deviation is None:
+            return Outcome.DEVIATES, found
+        if all(deviation.covers(finding.effect) for finding in attempts):
+            return Outcome.DECLARED, found
+        declared = f"an effect in {deviation.effect}" if deviation.effect else f"the exception {deviation.raises}"
+        return Outcome.WRONG_CAUSE, f"{declared} was declared: {found}"
+
+    def _crash(self, check: Check, error: Exception, attempts: list[Finding], seconds: float) -> Result:
+        cause = error.__cause__ or error if isinstance(error, SubjectError) else error
+        lines = "".join(traceback.format_exception(cause)).splitlines()
+        evidence: dict[str, Any] = {
+            "summary": f"{type(cause).__name__}: {cause}",
+            "traceback": lines[-8:],
+            "attempts": [_as_data(finding) for finding in attempts],
+        }
+        outcome = Outcome.CRASHED
+        if (deviation := self.expect.get(check.id)) is not None:
+            evidence |= _declared(deviation)
+            outcome = Outcome.DECLARED if deviation.covers_exception(cause) else Outcome.WRONG_CAUSE
+        return self._result(check, outcome, evidence, None, seconds)
+
+    def _result(
+        self, check: Check, outcome: Outcome, evidence: dict[str, Any], effect: float | None, seconds: float
+    ) -> Result:
+        return Result(
+            id=check.id,
+            outcome=outcome,
+            rule=check.rule,
+            evidence=evidence,
+            title=check.title,
+            effect=effect,
+            seconds=seconds,
+            repeat=self.repeat_command(check.id),
+        )
+
+    def repeat_command(self, check_id: str) -> str:
+        """The one command, or Python call, that repeats a check."""
+        if self.name_to_repeat is not None:
+            return command_to_repeat(self.name_to_repeat, self.profile.name, self.seed, self.subjects_in_run, check_id)
+        options = f"profile={self.profile.name!r}, seed={self.seed}, checks=[{check_id!r}]"
+        return f"certify(subject, {options})  # {self.subject.name}"
+
+
+def command_to_repeat(name: str, profile: str, seed: int, subjects_in_run: int, check_id: str) -> str:
+    """The command that repeats a check of a subject that has an importable name."""
+    # Sample sizes follow from alpha, so a subject that was one among several is judged as such again.
+    among = f" --among {subjects_in_run}" if subjects_in_run > 1 else ""
+    return f"dropblock-conformance run {name} --profile {profile} --seed {seed}{among} --check {check_id}"
+
+
+def certify(
+    subject: Subject,
+    *,
+    profile: str = "standard",
+    seed: int = 0,
+    expect: Sequence[Deviation] = (),
+    checks: Sequence[str] | None = None,
+    timeout: float | None = None,
+) -> Report:
+    """Certify a DropBlock: run every check that its claims allow, and say what was found, with evidence.
+
+    Args:
+        subject: the implementation, behind functions of NumPy arrays.
+        profile: ``"quick"``, ``"standard"`` or ``"thorough"``: 2.5%, 1% or 0.25% as the margin on gamma.
+        seed: keys every stream of the run; the same seed repeats it.
+        expect: deviations known beforehand.
+        checks: ids of the only checks to run; by default all.
+        timeout: seconds a check may take before the subject counts as hung; by default the profile's.
+
+    Returns:
+        A report; ``report.conforms`` is the short answer. A subject that raises or hangs is reported as crashed.
+
+    Raises:
+        ValueError, TypeError: the arguments are wrong, an unknown check id among them; nothing was called.
+    """
+    run = Run(subject, profile=profile, seed=seed, expect=expect, checks=checks, timeout=timeout)
+    return run.report(run.results())
+
+
+def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
+    """`work` in a thread of its own, given up after `seconds`.
+
+    A thread that is given up is interrupted at its next line of Python, so that a busy loop does not slow the rest;
+    Hypothesis, which would try again after any other exception, lets an interrupt pass.
+    """
+    finished: list[Finding | BaseException] = []
+
+    def target() -> None:
+        try:
+            finished.append(work())
+        except BaseException as error:  # handed to the caller's thread below
+            finished.append(error)
+
+    thread = threading.Thread(target=target, name=CHECK_THREAD, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not finished:
+        assert thread.ident is not None
+        hung = TimeoutExceededError(f"no answer within {seconds:g} s")
+        if (frame := sys._current_frames().get(thread.ident)) is not None:
+            hung.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
+        # Under a tracer (a debugger, coverage) CPython 3.11 spins for ever if the interrupted thread is blocked in C.
+        if sys.gettrace() is None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
+            )
+        raise hung
+    match finished[0]:
+        case Finding() as finding:
+            return finding
+        case Exception() as error:
+            raise error
+        case leaving:  # SystemExit and its like end the check, not the run
+            raise SubjectError(f"{type(leaving).__name__}: {leaving}") from leaving
+
+
+def _declared(deviation: Deviation) -> dict[str, str]:
+    found = {"reason": deviation.reason, "reproduce": deviation.reproduce}
+    return {name: said for name, said in found.items() if said is not None}
+
+
+def _as_data(finding: Finding) -> dict[str, Any]:
+    return {
+        "verdict": finding.verdict,
+        "effect": finding.effect,
+        "summary": finding.summary,
+        "data": finding.data,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what may matter to a result, where installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,41 @@
+"""This project's Triton kernels: on a GPU where there is one, else under Triton's interpreter on the CPU."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from dropblock_conformance.subject import DTYPES, Claims, Subject
+from dropblock_conformance.subjects.ours.torch_eager import subject
+
+ON_GPU = torch.cuda.is_available()
+
+if not ON_GPU:
+    if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ImportError("without a GPU the kernels need Triton's interpreter: set TRITON_INTERPRET=1")
+    os.environ["TRITON_INTERPRET"] = "1"
+
+from dropblock_torch import drop_block, engines  # noqa: E402 - imports Triton, which looks at the environment
+
+
+def interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, forward and backward passes alike, on the kernels."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        with engines.force("gpu"):
+            return function(*arguments, **options)
+
+    return run
+
+
+def candidate() -> Subject:
+    if ON_GPU:
+        return subject("torch-triton", drop_block, Claims(spatial=(1, 2, 3), dtypes=DTYPES), "cuda")
+    # The interpreter cuts bfloat16 off where a GPU rounds it to nearest.
+    dtypes = tuple(dtype for dtype in DTYPES if dtype != "bfloat16")
+    on_cpu = subject("torch-triton", drop_block, Claims(spatial=(1, 2, 3), dtypes=dtypes))
+    assert on_cpu.grad is not None
+    return replace(on_cpu, call=interpreted(on_cpu.call), grad=interpreted(on_cpu.grad))

@@ -1,0 +1,38 @@
+"""The suite is only worth its name if it kills every mutant, each by the check meant, and lets the honest one live.
+
+Seeds are fixed, so these outcomes are deterministic; by the planned power each would hold at nearly every other seed.
+"""
+
+import pytest
+
+from dropblock_conformance import Outcome, certify
+from dropblock_conformance.judging.check import PROFILES, all_checks
+from tests.mutants import MUTANTS, Mutant
+
+from ..support import honest
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+def test_a_mutant_is_killed_by_the_check_meant_for_it(mutant: Mutant) -> None:
+    subject = mutant.build().subject(mutant.name)
+    (result,) = certify(subject, profile=mutant.profile, checks=[mutant.killer]).results
+    assert result.outcome == Outcome.DEVIATES, result.evidence["summary"]
+    assert [attempt["verdict"] for attempt in result.evidence["attempts"]] == ["deviates"] * 2
+
+
+def test_the_mutants_common_ancestor_conforms_in_full() -> None:
+    report = certify(honest(), profile="quick")
+    assert {
+        r.id: r.summary for r in report.results if r.outcome not in (Outcome.CONFORMS, Outcome.NOT_APPLICABLE)
+    } == {}
+    assert report.conforms
+
+
+def test_every_check_can_fail() -> None:
+    assert {mutant.killer for mutant in MUTANTS.values()} == set(all_checks())
+
+
+def test_there_are_enough_mutants_each_with_one_named_fault() -> None:
+    assert len(MUTANTS) >= 40
+    assert len({mutant.fault for mutant in MUTANTS.values()}) == len(MUTANTS)
+    assert all(mutant.fault and mutant.profile in PROFILES for mutant in MUTANTS.values())
