@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest, kstest
 
-from dropblock_conformance.judging.check import Context, Profile, all_checks
+from dropblock_conformance.checks import all_checks
+from dropblock_conformance.judging.check import Context
 from dropblock_conformance.judging.inference import Judgement
+from dropblock_conformance.judging.profile import Profile
 from dropblock_conformance.result import Outcome
 from dropblock_conformance.running.run import Run
 from dropblock_conformance.subjects import load

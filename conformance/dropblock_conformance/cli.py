@@ -9,13 +9,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dropblock_conformance.judging.check import PROFILES, all_checks, find
+from dropblock_conformance.checks import all_checks, find
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.reports import html, json_junit, matrix, terminal
 from dropblock_conformance.reports.differences import changes
 from dropblock_conformance.running import campaign
-from dropblock_conformance.running.campaign import Event, remembered, run_locally
+from dropblock_conformance.running.campaign import Progress, remembered, run_locally
 from dropblock_conformance.running.journal import Journal
-from dropblock_conformance.running.process import Order
+from dropblock_conformance.running.order import Order
 from dropblock_conformance.subjects import BUILT_IN, GROUPS
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -112,7 +113,7 @@ def run(
     context.exit(0 if all(report.as_declared for report in reports) else 1)
 
 
-def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str | None) -> Generator[Event]:
+def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str | None) -> Generator[Progress]:
     if address is None:
         return run_locally(orders, journal, jobs)
     try:

@@ -24,6 +24,17 @@ class Outcome(StrEnum):
 
 
 GOOD = (Outcome.CONFORMS, Outcome.NOT_APPLICABLE)
+# The outcome that stands for several is the first of these that is among them.
+WORST_FIRST = (
+    Outcome.CRASHED,
+    Outcome.DEVIATES,
+    Outcome.WRONG_CAUSE,
+    Outcome.SURPRISE,
+    Outcome.DECLARED,
+    Outcome.INCONCLUSIVE,
+    Outcome.CONFORMS,
+    Outcome.NOT_APPLICABLE,
+)
 
 
 @dataclass(frozen=True)

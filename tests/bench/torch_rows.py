@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dropblock_conformance.subjects.bridges.torch import import_torchvision
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 from dropblock_torch import drop_block
 from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case, Contenders, Target
 

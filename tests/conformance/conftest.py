@@ -1,4 +1,4 @@
-"""A small profile by name, a register of temporary checks, and modules for processes of their own to load."""
+"""A small profile by name, a list of temporary checks, and modules for processes of their own to load."""
 
 import sys
 from collections.abc import Callable
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dropblock_conformance.judging import check as check_module
-from dropblock_conformance.judging.check import Check, all_checks
+from dropblock_conformance import checks as listed
+from dropblock_conformance.judging.check import Check
+from dropblock_conformance.judging.profile import PROFILES
 
 from .support import TINY
 
@@ -15,16 +16,15 @@ from .support import TINY
 @pytest.fixture(autouse=True)
 def tiny_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """``profile="tiny"`` is a profile in these tests."""
-    monkeypatch.setitem(check_module.PROFILES, "tiny", TINY)
+    monkeypatch.setitem(PROFILES, "tiny", TINY)
 
 
 @pytest.fixture
 def register_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the given checks the only ones there are."""
-    all_checks()  # the real checks are imported, and so registered, before the register is swapped
 
     def swap(*checks: Check) -> None:
-        monkeypatch.setattr(check_module, "_REGISTER", {check.id: check for check in checks})
+        monkeypatch.setattr(listed, "ALL", checks)
 
     return swap
 

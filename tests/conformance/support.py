@@ -11,9 +11,11 @@ import psutil
 import pytest
 
 from dropblock_conformance import Claims, Result, Subject
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.judging import statistical
-from dropblock_conformance.judging.check import Check, Context, Finding, Profile, all_checks
+from dropblock_conformance.judging.check import Check, Context, Finding
 from dropblock_conformance.judging.inference import Verdict
+from dropblock_conformance.judging.profile import Profile
 from dropblock_conformance.subjects import load
 from tests.mutants import Honest
 

@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.cli import main
-from dropblock_conformance.judging.check import PROFILES, Check, all_checks
+from dropblock_conformance.judging.check import Check
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.subjects import BUILT_IN
 
 # Cheap checks; the mutant below deviates at the first.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dropblock_conformance import Deviation, parametrize
-from dropblock_conformance.judging.check import all_checks
+from dropblock_conformance.checks import all_checks
 from tests.mutants import MUTANTS
 
 from .support import NUMPY, raising

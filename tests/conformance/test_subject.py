@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dropblock_conformance import Claims, Deviation, Subject
-from dropblock_conformance.subject import (
-    DTYPES,
+from dropblock_conformance.judging.answers import (
     BadOutputError,
     NothingKeptError,
     SubjectError,
@@ -17,6 +16,7 @@ from dropblock_conformance.subject import (
     checked,
     gradient,
 )
+from dropblock_conformance.subject import DTYPES
 
 from .support import raising, returning
 

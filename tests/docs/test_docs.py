@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.cli import main
-from dropblock_conformance.judging.check import PROFILES, all_checks
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_core import expected_keep, gamma
 from tests.calibrate import BEGIN, END
 from tests.mutants import MUTANTS
@@ -68,7 +69,7 @@ def test_certify_your_own_says_what_it_finds() -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_pytorch_snippets_run_and_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from dropblock_conformance.subjects.bridges.torch import import_torchvision
+    from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
     import_torchvision()
     monkeypatch.chdir(tmp_path)
@@ -132,7 +133,7 @@ served = ReferenceEvaluator("served.onnx")
 
 def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() -> None:
     torch = pytest.importorskip("torch")
-    from dropblock_conformance.subjects.bridges.torch import import_torchvision
+    from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
     theirs = import_torchvision().ops.DropBlock2d
     from dropblock import DropBlock2D
@@ -166,7 +167,7 @@ def test_the_table_of_the_migration_is_the_exact_law_and_what_the_layers_do() ->
 
 def test_torchvision_s_count_in_float16_ends_where_the_page_says() -> None:
     torch = pytest.importorskip("torch")
-    from dropblock_conformance.subjects.bridges.torch import import_torchvision
+    from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
     [bound] = re.findall(r"all zeros from ([\d,]+) kept units on", PYTORCH)
     kept = int(bound.replace(",", ""))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
-from dropblock_conformance.subjects.bridges.torch import import_torchvision
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 from dropblock_core import gamma
 from dropblock_torch import DropBlock2d, drop_block
 from dropblock_torch.placement import add_dropblock

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from dropblock_conformance.subjects.bridges.torch import import_torchvision
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 from dropblock_core import LinearSchedule
 from dropblock_torch import DropBlock2d, DropBlock3d, KeepProbScheduler, drop_block
 from dropblock_torch.placement import add_dropblock

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from dropblock_conformance.checks.law import GAMMA, unit_kept, untouched_map
-from dropblock_conformance.judging.check import Check, Context, Finding, Profile, claim, register
-from dropblock_conformance.judging.exact import drawn
+from dropblock_conformance.checks.events import unit_kept, untouched_map
+from dropblock_conformance.checks.law import GAMMA
+from dropblock_conformance.judging.check import Context, Finding, check, claim
+from dropblock_conformance.judging.configuration import Configuration
+from dropblock_conformance.judging.drawing import drawn
 from dropblock_conformance.judging.inference import Verdict
-from dropblock_conformance.judging.statistical import Configuration, Measure, measure_law, plan_row, sampling
+from dropblock_conformance.judging.profile import Profile
+from dropblock_conformance.judging.statistical import Measure, measure_law, plan_row, sampling
 from dropblock_conformance.subject import Subject
 
 
@@ -36,15 +39,6 @@ def measures(c: Configuration) -> list[Measure]:
     return [untouched_map(c), unit_kept(c, (c.feat[0] // 2, c.feat[1] // 2))]
 
 
-def _run(context: Context) -> Finding:
-    # The same settings at both attempts: only the subject's randomness is fresh.
-    configurations = drawn_configurations(context.seed, context.profile.drawn_laws, context.subject.claims.even_blocks)
-    findings = [measure_law(context, c, measures(c)) for c in configurations]
-    order = (Verdict.CONFORMS, Verdict.INCONCLUSIVE, Verdict.DEVIATES)
-    worst = max(findings, key=lambda finding: (order.index(finding.verdict), abs(finding.effect)))
-    return Finding(worst.verdict, worst.effect, worst.summary, {"settings": [finding.data for finding in findings]})
-
-
 def _plan(subject: Subject, profile: Profile, alpha: float, seed: int) -> list[dict[str, Any]]:
     return [
         plan_row(c, 2, sampling(c, measures(c), subject.claims, profile.margin, alpha))
@@ -52,16 +46,20 @@ def _plan(subject: Subject, profile: Profile, alpha: float, seed: int) -> list[d
     ]
 
 
-register(
-    Check(
-        id="law.drawn",
-        title="Gamma at settings drawn at random",
-        rule=GAMMA,
-        explanation="Map sizes, block sizes and keep_probs that nobody chose, drawn by Hypothesis from the run's seed.",
-        effect_is="relative error of gamma at the worst of the settings; 0 is the paper's",
-        run=_run,
-        needs=claim(lambda s: 2 in s.claims.spatial, "does not claim spatial rank 2"),
-        tests=lambda profile: 2 * profile.drawn_laws,
-        plan=_plan,
-    )
+@check(
+    "law.drawn",
+    title="Gamma at settings drawn at random",
+    rule=GAMMA,
+    effect="relative error of gamma at the worst of the settings; 0 is the paper's",
+    needs=claim(lambda s: 2 in s.claims.spatial, "does not claim spatial rank 2"),
+    tests=lambda profile: 2 * profile.drawn_laws,
+    plan=_plan,
 )
+def at_drawn(context: Context) -> Finding:
+    """Map sizes, block sizes and keep_probs that nobody chose, drawn by Hypothesis from the run's seed."""
+    # The same settings at both attempts: only the subject's randomness is fresh.
+    configurations = drawn_configurations(context.seed, context.profile.drawn_laws, context.subject.claims.even_blocks)
+    findings = [measure_law(context, c, measures(c)) for c in configurations]
+    order = (Verdict.CONFORMS, Verdict.INCONCLUSIVE, Verdict.DEVIATES)
+    worst = max(findings, key=lambda finding: (order.index(finding.verdict), abs(finding.effect)))
+    return Finding(worst.verdict, worst.effect, worst.summary, {"settings": [finding.data for finding in findings]})

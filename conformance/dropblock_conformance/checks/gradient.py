@@ -4,10 +4,14 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dropblock_conformance.checks.scale import ERROR, claimed_scale, few_kept, require_scaled
-from dropblock_conformance.judging.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.exact import Setting, for_all, share, valid_settings
 from dropblock_conformance.subject import Array
+
+HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")
+SEEDABLE_GRADIENT = claim(lambda s: s.grad is not None and s.claims.seedable, "offers no gradient that can be seeded")
+WRONG = "share of units whose gradient is wrong, in the simplest setting found"
 
 
 def _upstream(setting: Setting) -> Array:
@@ -15,7 +19,16 @@ def _upstream(setting: Setting) -> Array:
     return np.asarray(np.roll(setting.values(), 1, axis=-1) * np.asarray(0.75, dtype_named(setting.dtype)))
 
 
-def _mask(context: Context) -> Finding:
+@check(
+    "gradient.mask",
+    title="The gradient has the mask of the activations",
+    rule="R7 · Algorithm 1 line 7 differentiated",
+    effect=WRONG,
+    needs=HAS_GRADIENT,
+)
+def mask(context: Context) -> Finding:
+    """The gradient is zero at the dropped units and nowhere else."""
+
     def holds(setting: Setting) -> None:
         y, dx = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
         if np.isnan(y).all():
@@ -26,7 +39,15 @@ def _mask(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _scale(context: Context) -> Finding:
+@check(
+    "gradient.scale",
+    title="The gradient has the scale of the activations",
+    rule="R7, R8 · Algorithm 1 line 8 differentiated",
+    effect=ERROR,
+    needs=HAS_GRADIENT,
+)
+def scale(context: Context) -> Finding:
+    """Where a unit is kept its gradient is the upstream gradient times line 8's factor, a constant."""
     claims = context.subject.claims
 
     def holds(setting: Setting) -> None:
@@ -38,7 +59,16 @@ def _scale(context: Context) -> Finding:
     return for_all(context, valid_settings(context) | few_kept(context), holds)
 
 
-def _nonfinite(context: Context) -> Finding:
+@check(
+    "gradient.nonfinite",
+    title="No gradient at a dropped unit, whatever it held",
+    rule="R7 · Algorithm 1 line 7 differentiated",
+    effect=WRONG,
+    needs=SEEDABLE_GRADIENT,
+)
+def nonfinite(context: Context) -> Finding:
+    """NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient."""
+
     def holds(setting: Setting) -> None:
         y, _ = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
         dropped = y == 0
@@ -55,7 +85,16 @@ def _nonfinite(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _nothing_kept(context: Context) -> Finding:
+@check(
+    "gradient.nothing_kept",
+    title="Zero gradient where nothing is kept",
+    rule="R10 · line 8 differentiated",
+    effect=WRONG,
+    needs=HAS_GRADIENT,
+)
+def nothing_kept(context: Context) -> Finding:
+    """At keep_prob 0 with a block as large as the map the gradient is zero, never NaN."""
+
     def holds(setting: Setting) -> None:
         whole = Setting((2, 3, *(5,) * len(setting.feat)), 5, 0.0, setting.seed, setting.dtype)
         _, dx = context.gradient(whole.values(), _upstream(whole), **whole.arguments)
@@ -63,52 +102,3 @@ def _nothing_kept(context: Context) -> Finding:
             raise Violation(f"gradient {dx[wrong][0]} where nothing is kept", share(wrong))
 
     return for_all(context, valid_settings(context, keep_prob=st.just(0.5)), holds)
-
-
-HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")
-SEEDABLE_GRADIENT = claim(lambda s: s.grad is not None and s.claims.seedable, "offers no gradient that can be seeded")
-WRONG = "share of units whose gradient is wrong, in the simplest setting found"
-register(
-    Check(
-        id="gradient.mask",
-        title="The gradient has the mask of the activations",
-        rule="R7 · Algorithm 1 line 7 differentiated",
-        explanation="The gradient is zero at the dropped units and nowhere else.",
-        effect_is=WRONG,
-        run=_mask,
-        needs=HAS_GRADIENT,
-    )
-)
-register(
-    Check(
-        id="gradient.scale",
-        title="The gradient has the scale of the activations",
-        rule="R7, R8 · Algorithm 1 line 8 differentiated",
-        explanation="Where a unit is kept its gradient is the upstream gradient times line 8's factor, a constant.",
-        effect_is=ERROR,
-        run=_scale,
-        needs=HAS_GRADIENT,
-    )
-)
-register(
-    Check(
-        id="gradient.nonfinite",
-        title="No gradient at a dropped unit, whatever it held",
-        rule="R7 · Algorithm 1 line 7 differentiated",
-        explanation="NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient.",
-        effect_is=WRONG,
-        run=_nonfinite,
-        needs=SEEDABLE_GRADIENT,
-    )
-)
-register(
-    Check(
-        id="gradient.nothing_kept",
-        title="Zero gradient where nothing is kept",
-        rule="R10 · line 8 differentiated",
-        explanation="At keep_prob 0 with a block as large as the map the gradient is zero, never NaN.",
-        effect_is=WRONG,
-        run=_nothing_kept,
-        needs=HAS_GRADIENT,
-    )
-)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dropblock_conformance.judging.check import Check, claim, register
+from dropblock_conformance.judging.check import Check, claim
+from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.inference import rate
-from dropblock_conformance.judging.statistical import Configuration, Dropped, Measure, statistical_check
+from dropblock_conformance.judging.statistical import Dropped, Measure, law
 
 RULE = "R6 · section 3, 'each feature channel has its DropBlock mask'; Algorithm 1 line 5"
 # By spatial rank, all with four anchors and the same gamma.
@@ -36,7 +37,7 @@ def even_cut(dropped: Dropped) -> int:
     return int(losses[np.abs(maps.cumsum() / maps.sum() - 0.5).argmin()])
 
 
-def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]], cut: int) -> Measure:
+def concordance(c: Configuration, name: str, pairs: Callable[[Dropped], Sequence[Dropped]], cut: int) -> Measure:
     """`pairs` takes A, B, A' and B', of one shape, from "loses at most `cut` units" of each map; no map twice."""
     event = rate(f"{name}: two differences that point the same way", 0.5)
 
@@ -45,12 +46,12 @@ def concordance(name: str, pairs: Callable[[Dropped], Sequence[Dropped]], cut: i
         tells = (a != a_else) & (b != b_else)
         return [(int(np.count_nonzero(tells & (a == b))), int(np.count_nonzero(tells)))]
 
-    p = (1 - PAIRS[2].gamma) ** PAIRS[2].anchors
+    p = (1 - c.gamma) ** c.anchors
     # Four maps make a trial where both differences are there; a margin, as that is left to chance.
     return Measure((event,), count, trials_per_map=0.98 * (2 * p * (1 - p)) ** 2 / 4)
 
 
-def apart(axis: int, lag: int | None, name: str, cut: int) -> Measure:
+def apart(c: Configuration, axis: int, lag: int | None, name: str, cut: int) -> Measure:
     """Maps `lag` apart along an axis of the batch (None: half of it); the other pair is of another call."""
     other_axis = CHANNELS if axis == SAMPLES else SAMPLES
 
@@ -64,59 +65,51 @@ def apart(axis: int, lag: int | None, name: str, cut: int) -> Measure:
             halves += [blocks[:, 0], blocks[:, 1]]
         return halves
 
-    return concordance(f"{name} {lag or 'half a batch'} apart", pairs, cut)
+    return concordance(c, f"{name} {lag or 'half a batch'} apart", pairs, cut)
 
 
-def calls_apart(cut: int) -> Measure:
+def calls_apart(c: Configuration, cut: int) -> Measure:
     """The same map of neighbouring calls; the other pair is of two more calls, and of other samples."""
 
     def pairs(free: Dropped) -> Sequence[Dropped]:
         elsewhere = np.roll(free, free.shape[SAMPLES] // 2, axis=SAMPLES)
         return free[0], free[1], elsewhere[2], elsewhere[3]
 
-    return concordance("the same map of two calls", pairs, cut)
+    return concordance(c, "the same map of two calls", pairs, cut)
 
 
 LAGS = (1, 2, 4, None)  # neighbours, and the distances at which counters and lanes of a generator tend to be confused
 
 
-def independence(what: str, title: str, explanation: str, at: Callable[[int], list[Measure]], **options: Any) -> Check:
-    """A check by the measures that `at` makes for a cut."""
-    return register(
-        statistical_check(
-            f"independence.{what}",
-            title,
-            RULE,
-            explanation,
-            PAIRS,
-            at(0),
-            tune=lambda dropped: at(even_cut(dropped)),
-            effect_is="Yule's Q of the two masks: 0 where they are independent, 1 where they are the same",
-            **options,
-        )
-    )
+def independence(what: str, **options: Any) -> Callable[[Callable[..., list[Measure]]], Check]:
+    """A law whose measures take, beside the configuration, the cut that a first batch tells."""
+    effect = "Yule's Q of the two masks: 0 where they are independent, 1 where they are the same"
+    return law(f"independence.{what}", rule=RULE, at=PAIRS, tune=even_cut, effect=effect, **options)
 
 
-independence(
+@independence(
     "channels",
-    "Channels have masks of their own",
-    "A sample's channels are masked independently, near and far.",
-    lambda cut: [apart(CHANNELS, lag, "channels", cut) for lag in LAGS],
+    title="Channels have masks of their own",
     calls=2,
     needs=claim(lambda s: s.claims.per_channel, "does not claim a mask per channel"),
 )
-independence(
+def channels(c: Configuration, cut: int = 0) -> list[Measure]:
+    """A sample's channels are masked independently, near and far."""
+    return [apart(c, CHANNELS, lag, "channels", cut) for lag in LAGS]
+
+
+@independence(
     "samples",
-    "Samples have masks of their own",
-    "The samples of a batch are masked independently, near and far.",
-    lambda cut: [apart(SAMPLES, lag, "samples", cut) for lag in LAGS],
+    title="Samples have masks of their own",
     calls=2,
     needs=claim(lambda s: s.claims.per_sample, "does not claim a mask per sample"),
 )
-independence(
-    "calls",
-    "Calls have masks of their own",
-    "Two calls are masked independently, also if their seeds are neighbours.",
-    lambda cut: [calls_apart(cut)],
-    calls=4,
-)
+def samples(c: Configuration, cut: int = 0) -> list[Measure]:
+    """The samples of a batch are masked independently, near and far."""
+    return [apart(c, SAMPLES, lag, "samples", cut) for lag in LAGS]
+
+
+@independence("calls", title="Calls have masks of their own", calls=4)
+def calls(c: Configuration, cut: int = 0) -> list[Measure]:
+    """Two calls are masked independently, also if their seeds are neighbours."""
+    return [calls_apart(c, cut)]

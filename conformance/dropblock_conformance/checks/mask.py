@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dropblock_conformance.checks.mode import SEEDABLE, SHARE
-from dropblock_conformance.judging.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
 from dropblock_conformance.judging.exact import Setting, for_all, share, valid_settings
 from dropblock_conformance.judging.statistical import Dropped, of_maps
 from dropblock_core import block_mask
@@ -37,7 +37,45 @@ def _blocks(context: Context, beyond_map: bool) -> Finding:
     return for_all(context, valid_settings(context, beyond_map=beyond_map), holds)
 
 
-def _shared(context: Context) -> Finding:
+STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
+
+
+@check(
+    "mask.blocks",
+    title="What is dropped is made of whole blocks",
+    rule="R4 · Algorithm 1 line 6, Fig. 2",
+    effect=STRAY,
+)
+def blocks(context: Context) -> Finding:
+    """The dropped units are a union of whole blocks inside the map, equal to their own opening. Blocks that hang over
+    the border, holes in a block and stray units show, whatever the law.
+    """
+    return _blocks(context, beyond_map=False)
+
+
+@check(
+    "mask.clipped",
+    title="A block larger than the map is clipped to it",
+    rule="R3 · section 4.1.1, block sizes 'covering full feature map'",
+    effect=STRAY,
+    needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+)
+def clipped(context: Context) -> Finding:
+    """Where block_size exceeds an axis the block covers that axis, and the rest stays as it is."""
+    return _blocks(context, beyond_map=True)
+
+
+@check(
+    "mask.shared",
+    title="Channels, or samples, share a mask where that is claimed",
+    rule="R6 · section 3, 'a shared DropBlock mask across different feature channels'",
+    effect=SHARE,
+    needs=claim(lambda s: not (s.claims.per_channel and s.claims.per_sample), "claims that no maps share a mask"),
+)
+def shared(context: Context) -> Finding:
+    """With per_channel=False all channels of a sample lose the same units; with per_sample=False all samples of a
+    batch.
+    """
     claims = context.subject.claims
 
     def holds(setting: Setting) -> None:
@@ -49,7 +87,16 @@ def _shared(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _ignores_values(context: Context) -> Finding:
+@check(
+    "mask.ignores_values",
+    title="The mask does not depend on the activations",
+    rule="R6, R13 · Algorithm 1 line 5",
+    effect=SHARE,
+    needs=SEEDABLE,
+)
+def ignores_values(context: Context) -> Finding:
+    """One seed drops the same units of two different inputs."""
+
     def holds(setting: Setting) -> None:
         one = context.call(setting.ones(), **setting.arguments) == 0
         other = context.call(setting.values(), **setting.arguments) == 0
@@ -59,7 +106,18 @@ def _ignores_values(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _dropped_is_zero(context: Context) -> Finding:
+@check(
+    "values.dropped_zero",
+    title="A dropped unit is +0, whatever it held",
+    rule="R7 · Algorithm 1 line 7",
+    effect="share of the dropped units that are not +0, in the simplest setting found",
+    needs=SEEDABLE,
+)
+def dropped_is_zero(context: Context) -> Finding:
+    """NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros keeps NaN, and
+    makes -0 of negative numbers.
+    """
+
     def holds(setting: Setting) -> None:
         dropped = context.call(setting.ones(), **setting.arguments) == 0
         for held in (np.nan, np.inf, -1.0):
@@ -73,64 +131,3 @@ def _dropped_is_zero(context: Context) -> Finding:
                 )
 
     return for_all(context, valid_settings(context), holds)
-
-
-STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
-
-register(
-    Check(
-        id="mask.blocks",
-        title="What is dropped is made of whole blocks",
-        rule="R4 · Algorithm 1 line 6, Fig. 2",
-        explanation="The dropped units are a union of whole blocks inside the map, equal to their own opening. "
-        "Blocks that hang over the border, holes in a block and stray units show, whatever the law.",
-        effect_is=STRAY,
-        run=lambda context: _blocks(context, beyond_map=False),
-    )
-)
-register(
-    Check(
-        id="mask.clipped",
-        title="A block larger than the map is clipped to it",
-        rule="R3 · section 4.1.1, block sizes 'covering full feature map'",
-        explanation="Where block_size exceeds an axis the block covers that axis, and the rest stays as it is.",
-        effect_is=STRAY,
-        run=lambda context: _blocks(context, beyond_map=True),
-        needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
-    )
-)
-register(
-    Check(
-        id="mask.shared",
-        title="Channels, or samples, share a mask where that is claimed",
-        rule="R6 · section 3, 'a shared DropBlock mask across different feature channels'",
-        explanation="With per_channel=False all channels of a sample lose the same units; with per_sample=False all "
-        "samples of a batch.",
-        effect_is=SHARE,
-        run=_shared,
-        needs=claim(lambda s: not (s.claims.per_channel and s.claims.per_sample), "claims that no maps share a mask"),
-    )
-)
-register(
-    Check(
-        id="mask.ignores_values",
-        title="The mask does not depend on the activations",
-        rule="R6, R13 · Algorithm 1 line 5",
-        explanation="One seed drops the same units of two different inputs.",
-        effect_is=SHARE,
-        run=_ignores_values,
-        needs=SEEDABLE,
-    )
-)
-register(
-    Check(
-        id="values.dropped_zero",
-        title="A dropped unit is +0, whatever it held",
-        rule="R7 · Algorithm 1 line 7",
-        explanation="NaN, infinity and negative numbers are dropped like any other; multiplying by a mask of zeros "
-        "keeps NaN, and makes -0 of negative numbers.",
-        effect_is="share of the dropped units that are not +0, in the simplest setting found",
-        run=_dropped_is_zero,
-        needs=SEEDABLE,
-    )
-)

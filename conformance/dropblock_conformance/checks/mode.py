@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from dropblock_conformance.judging.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.exact import Setting, for_all, once, share, valid_settings
 from dropblock_conformance.subject import Array
@@ -26,7 +26,15 @@ def require_identity(x: Array, y: Array, when: str) -> None:
         raise Violation(f"{when} changes {int((~same).sum())} of {x.size} units", share(~same))
 
 
-def _inference(context: Context) -> Finding:
+@check(
+    "mode.inference",
+    title="Inference returns the input",
+    rule="R1 · Algorithm 1 lines 2 to 4",
+    effect=SHARE,
+)
+def inference(context: Context) -> Finding:
+    """In inference the output is the input, bit for bit, NaN included."""
+
     def holds(setting: Setting) -> None:
         x = setting.values()
         x.reshape(-1)[0] = np.nan
@@ -35,7 +43,15 @@ def _inference(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _keep_prob_one(context: Context) -> Finding:
+@check(
+    "mode.keep_prob_one",
+    title="keep_prob 1 returns the input",
+    rule="R1 · Eq. (1) with keep_prob = 1",
+    effect=SHARE,
+)
+def keep_prob_one(context: Context) -> Finding:
+    """Nothing is dropped and nothing is scaled in training at keep_prob 1."""
+
     def holds(setting: Setting) -> None:
         x = setting.values()
         require_identity(x, context.call(x.copy(), **setting.arguments), "keep_prob=1")
@@ -43,7 +59,15 @@ def _keep_prob_one(context: Context) -> Finding:
     return for_all(context, valid_settings(context, keep_prob=st.just(1.0)), holds)
 
 
-def _dtype(context: Context) -> Finding:
+@check(
+    "output.dtype",
+    title="The output is of the input's dtype, the input untouched",
+    rule="R9 · Algorithm 1 lines 7 and 8",
+    effect=SHARE,
+)
+def dtype(context: Context) -> Finding:
+    """Dtype and shape are the input's, and the caller's array is left as it was."""
+
     def holds(setting: Setting) -> None:
         x = setting.values()
         before = x.copy()
@@ -56,7 +80,16 @@ def _dtype(context: Context) -> Finding:
     return for_all(context, valid_settings(context), holds)
 
 
-def _strided(context: Context) -> Finding:
+@check(
+    "output.layout",
+    title="The memory layout does not matter",
+    rule="R13 · Algorithm 1 line 1",
+    effect=SHARE,
+    needs=SEEDABLE,
+)
+def layout(context: Context) -> Finding:
+    """A channels-last array and a contiguous one with the same values and seed get the same answer."""
+
     def holds(setting: Setting) -> None:
         x = setting.values()
         wanted = context.call(x.copy(), **setting.arguments)
@@ -75,7 +108,16 @@ def _mask(context: Context, seed: int) -> Array:
     return np.asarray(context.call(x, keep_prob=0.64, block_size=3, seed=seed) == 0)
 
 
-def _same_seed(context: Context) -> Finding:
+@check(
+    "seed.same",
+    title="One seed, one mask",
+    rule="R13 · Algorithm 1 line 5",
+    effect=SHARE,
+    needs=SEEDABLE,
+)
+def same_seed(context: Context) -> Finding:
+    """The same seed gives the same mask at every call, whatever was called in between."""
+
     def holds() -> str:
         seed = context.new_seed()
         first = _mask(context, seed)
@@ -89,7 +131,15 @@ def _same_seed(context: Context) -> Finding:
     return once(holds)
 
 
-def _fresh(context: Context) -> Finding:
+@check(
+    "seed.fresh",
+    title="Another call, another mask",
+    rule="R6, R13 · Algorithm 1 line 5",
+    effect="1 if two masks were the same",
+)
+def fresh(context: Context) -> Finding:
+    """Calls with different seeds (any two calls, where no seed is claimed) give different masks."""
+
     def holds() -> str:
         seed = context.new_seed()
         masks = [_mask(context, seed + n if context.subject.claims.seedable else seed) for n in range(2)]
@@ -100,67 +150,3 @@ def _fresh(context: Context) -> Finding:
         return "three calls gave three masks"
 
     return once(holds)
-
-
-register(
-    Check(
-        id="mode.inference",
-        title="Inference returns the input",
-        rule="R1 · Algorithm 1 lines 2 to 4",
-        explanation="In inference the output is the input, bit for bit, NaN included.",
-        effect_is=SHARE,
-        run=_inference,
-    )
-)
-register(
-    Check(
-        id="mode.keep_prob_one",
-        title="keep_prob 1 returns the input",
-        rule="R1 · Eq. (1) with keep_prob = 1",
-        explanation="Nothing is dropped and nothing is scaled in training at keep_prob 1.",
-        effect_is=SHARE,
-        run=_keep_prob_one,
-    )
-)
-register(
-    Check(
-        id="output.dtype",
-        title="The output is of the input's dtype, the input untouched",
-        rule="R9 · Algorithm 1 lines 7 and 8",
-        explanation="Dtype and shape are the input's, and the caller's array is left as it was.",
-        effect_is=SHARE,
-        run=_dtype,
-    )
-)
-register(
-    Check(
-        id="output.layout",
-        title="The memory layout does not matter",
-        rule="R13 · Algorithm 1 line 1",
-        explanation="A channels-last array and a contiguous one with the same values and seed get the same answer.",
-        effect_is=SHARE,
-        run=_strided,
-        needs=SEEDABLE,
-    )
-)
-register(
-    Check(
-        id="seed.same",
-        title="One seed, one mask",
-        rule="R13 · Algorithm 1 line 5",
-        explanation="The same seed gives the same mask at every call, whatever was called in between.",
-        effect_is=SHARE,
-        run=_same_seed,
-        needs=SEEDABLE,
-    )
-)
-register(
-    Check(
-        id="seed.fresh",
-        title="Another call, another mask",
-        rule="R6, R13 · Algorithm 1 line 5",
-        explanation="Calls with different seeds (any two calls, where no seed is claimed) give different masks.",
-        effect_is="1 if two masks were the same",
-        run=_fresh,
-    )
-)

@@ -4,11 +4,13 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from dropblock_conformance.judging.check import Check, Context, Finding, Violation, claim, register
+from dropblock_conformance.judging.check import Check, Context, Finding, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named, scaled_range
 from dropblock_conformance.judging.exact import SEEDS, Setting, for_all, once, share, valid_settings
 from dropblock_conformance.subject import Array, Claims
 from dropblock_core import expected_keep, gamma
+
+ERROR = "largest relative error of a kept value, in the simplest setting found"
 
 FOUR_UNITS = {1: (4,), 2: (2, 2), 3: (2, 2, 1)}
 SCOPE_AXES = {"tensor": 0, "sample": 1, "map": 2}
@@ -41,7 +43,16 @@ def require_scaled(what: str, x: Array, y: Array, kept: npt.NDArray[np.bool_], s
     return f"all {int(kept.sum()):,} {what} are right to rounding"
 
 
-def _claimed(context: Context) -> Finding:
+@check(
+    "scale.claimed",
+    title="Kept values are scaled by count / count_ones",
+    rule="R8, R9 · Algorithm 1 line 8",
+    effect=ERROR,
+)
+def claimed(context: Context) -> Finding:
+    """The count runs over the scope that is claimed and is exact; the factor is right to 2 ulp of float32 (float64 for
+    float64) and the product is rounded once. 1 / keep_prob is not the paper's factor.
+    """
     claims = context.subject.claims
 
     def holds(setting: Setting) -> None:
@@ -77,8 +88,48 @@ def _large(context: Context, dtype: str, shape: tuple[int, ...]) -> Finding:
     return once(holds)
 
 
-def _nothing_kept(context: Context) -> Finding:
-    """keep_prob 0 and a block as large as the map: gamma is 1, and nothing is kept."""
+@check(
+    "scale.large",
+    title="More than 2^24 units are counted",
+    rule="R9 · Algorithm 1 line 8",
+    effect=ERROR,
+    needs=claim(lambda s: 2 in s.claims.spatial, "does not claim spatial rank 2"),
+)
+def large(context: Context) -> Finding:
+    """Adding ones in float32 stops growing at 2^24; a count has to be exact at every size."""
+    return _large(context, context.subject.claims.law_dtype, (1, 1, 4352, 4352))
+
+
+def _in_half(dtype: str) -> Check:
+    @check(
+        f"scale.{dtype}",
+        title=f"More than 65,504 units are counted in {dtype}",
+        rule="R9 · Algorithm 1 line 8",
+        effect="share of units lost, or largest relative error of a kept value",
+        needs=claim(
+            lambda s: dtype in s.claims.dtypes and 2 in s.claims.spatial, f"does not claim {dtype} at spatial rank 2"
+        ),
+    )
+    def in_half(context: Context) -> Finding:
+        """A count in half precision overflows or stops growing: one layer in wide use returns all zeros in float16 once
+        more than 65,504 units are kept.
+        """
+        return _large(context, dtype, (1, 1, 384, 384))
+
+    return in_half
+
+
+float16, bfloat16 = _in_half("float16"), _in_half("bfloat16")
+
+
+@check(
+    "values.nothing_kept",
+    title="Zeros, not NaN, where nothing is kept",
+    rule="R10 · Algorithm 1 line 8 with count_ones(M) = 0",
+    effect="share of units that are not 0",
+)
+def nothing_kept(context: Context) -> Finding:
+    """At keep_prob 0 with a block as large as the map nothing is kept, and 0 / 0 must not come out."""
 
     def holds() -> str:
         for dtype in context.subject.claims.dtypes:
@@ -90,54 +141,3 @@ def _nothing_kept(context: Context) -> Finding:
         return "zeros where nothing is kept"
 
     return once(holds)
-
-
-ERROR = "largest relative error of a kept value, in the simplest setting found"
-register(
-    Check(
-        id="scale.claimed",
-        title="Kept values are scaled by count / count_ones",
-        rule="R8, R9 · Algorithm 1 line 8",
-        explanation="The count runs over the scope that is claimed and is exact; the factor is right to 2 ulp of "
-        "float32 (float64 for float64) and the product is rounded once. 1 / keep_prob is not the paper's factor.",
-        effect_is=ERROR,
-        run=_claimed,
-    )
-)
-register(
-    Check(
-        id="scale.large",
-        title="More than 2^24 units are counted",
-        rule="R9 · Algorithm 1 line 8",
-        explanation="Adding ones in float32 stops growing at 2^24; a count has to be exact at every size.",
-        effect_is=ERROR,
-        run=lambda context: _large(context, context.subject.claims.law_dtype, (1, 1, 4352, 4352)),
-        needs=claim(lambda s: 2 in s.claims.spatial, "does not claim spatial rank 2"),
-    )
-)
-for half in ("float16", "bfloat16"):
-    register(
-        Check(
-            id=f"scale.{half}",
-            title=f"More than 65,504 units are counted in {half}",
-            rule="R9 · Algorithm 1 line 8",
-            explanation="A count in half precision overflows or stops growing: one layer in wide use returns all zeros "
-            "in float16 once more than 65,504 units are kept.",
-            effect_is="share of units lost, or largest relative error of a kept value",
-            run=lambda context, half=half: _large(context, half, (1, 1, 384, 384)),  # type: ignore[misc]
-            needs=claim(
-                lambda s, half=half: half in s.claims.dtypes and 2 in s.claims.spatial,  # type: ignore[misc]
-                f"does not claim {half} at spatial rank 2",
-            ),
-        )
-    )
-register(
-    Check(
-        id="values.nothing_kept",
-        title="Zeros, not NaN, where nothing is kept",
-        rule="R10 · Algorithm 1 line 8 with count_ones(M) = 0",
-        explanation="At keep_prob 0 with a block as large as the map nothing is kept, and 0 / 0 must not come out.",
-        effect_is="share of units that are not 0",
-        run=_nothing_kept,
-    )
-)

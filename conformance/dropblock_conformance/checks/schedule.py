@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError, Violation, claim, register
+from dropblock_conformance.judging.answers import BadOutputError, SubjectError
+from dropblock_conformance.judging.check import Context, Finding, NotApplicableError, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.exact import for_all
-from dropblock_conformance.subject import BadOutputError, Subject, SubjectError
+from dropblock_conformance.subject import Subject
 
 Case = tuple[float, int]
+
+HAS_SCHEDULE = claim(lambda s: s.schedule is not None, "offers no schedule")
+OFF = "how far keep_prob is off, at the worst step of the simplest schedule found"
+LINE = "R12 · section 3, 'Scheduled DropBlock'"
 
 # Schedules may be kept in float32, as variables of a framework are.
 TOLERANCE = 2.0**-22
@@ -43,7 +48,16 @@ def cases(least_steps: int = 0, most_steps: int = 60) -> st.SearchStrategy[Case]
     return st.tuples(st.floats(0.0, 0.99).map(lambda p: round(p, 3)), st.integers(least_steps, most_steps))
 
 
-def _ends(context: Context) -> Finding:
+@check(
+    "schedule.ends",
+    title="The schedule starts at 1 and ends at keep_prob",
+    rule=LINE,
+    effect=OFF,
+    needs=HAS_SCHEDULE,
+)
+def ends(context: Context) -> Finding:
+    """Exactly 1 at step 0 and exactly keep_prob at the last step; keep_prob throughout for steps=0."""
+
     def holds(case: Case) -> None:
         keep_prob, steps = case
         if steps:
@@ -58,7 +72,16 @@ def _ends(context: Context) -> Finding:
     return for_all(context, cases(), holds)
 
 
-def _linear(context: Context) -> Finding:
+@check(
+    "schedule.linear",
+    title="The schedule is linear in the step",
+    rule=LINE,
+    effect=OFF,
+    needs=HAS_SCHEDULE,
+)
+def linear(context: Context) -> Finding:
+    """1 - (step / steps) * (1 - keep_prob). A schedule that is one step early or late shows."""
+
     def holds(case: Case) -> None:
         keep_prob, steps = case
         wanted = 1.0 - np.arange(steps + 1) / steps * (1.0 - keep_prob)
@@ -91,45 +114,25 @@ def _unmoved(context: Context, training: bool) -> Finding:
     return for_all(context, cases(2, 12), holds)  # a call between any two
 
 
-HAS_SCHEDULE = claim(lambda s: s.schedule is not None, "offers no schedule")
-OFF = "how far keep_prob is off, at the worst step of the simplest schedule found"
-LINE = "R12 · section 3, 'Scheduled DropBlock'"
-for check in (
-    Check(
-        id="schedule.ends",
-        title="The schedule starts at 1 and ends at keep_prob",
-        rule=LINE,
-        explanation="Exactly 1 at step 0 and exactly keep_prob at the last step; keep_prob throughout for steps=0.",
-        effect_is=OFF,
-        run=_ends,
-        needs=HAS_SCHEDULE,
-    ),
-    Check(
-        id="schedule.linear",
-        title="The schedule is linear in the step",
-        rule=LINE,
-        explanation="1 - (step / steps) * (1 - keep_prob). A schedule that is one step early or late shows.",
-        effect_is=OFF,
-        run=_linear,
-        needs=HAS_SCHEDULE,
-    ),
-    Check(
-        id="schedule.training_calls",
-        title="A forward call does not advance the schedule",
-        rule=LINE,
-        explanation="A training step advances it: gradient accumulation and layers called twice do not.",
-        effect_is=OFF,
-        run=lambda context: _unmoved(context, training=True),
-        needs=HAS_SCHEDULE,
-    ),
-    Check(
-        id="schedule.evaluation",
-        title="An evaluation does not advance the schedule",
-        rule=LINE,
-        explanation="Evaluating between two training steps leaves keep_prob where it is.",
-        effect_is=OFF,
-        run=lambda context: _unmoved(context, training=False),
-        needs=HAS_SCHEDULE,
-    ),
-):
-    register(check)
+@check(
+    "schedule.training_calls",
+    title="A forward call does not advance the schedule",
+    rule=LINE,
+    effect=OFF,
+    needs=HAS_SCHEDULE,
+)
+def training_calls(context: Context) -> Finding:
+    """A training step advances it: gradient accumulation and layers called twice do not."""
+    return _unmoved(context, training=True)
+
+
+@check(
+    "schedule.evaluation",
+    title="An evaluation does not advance the schedule",
+    rule=LINE,
+    effect=OFF,
+    needs=HAS_SCHEDULE,
+)
+def evaluation(context: Context) -> Finding:
+    """Evaluating between two training steps leaves keep_prob where it is."""
+    return _unmoved(context, training=False)

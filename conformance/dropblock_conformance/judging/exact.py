@@ -3,24 +3,21 @@
 No statistics here: one violation is one too many. Hypothesis shrinks it to the simplest setting that shows it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
-from hypothesis import seed as hypothesis_seed
+from hypothesis import Phase, reject
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, Unsatisfiable
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 
+from dropblock_conformance.judging.answers import NothingKeptError
 from dropblock_conformance.judging.check import Context, Finding, Violation
+from dropblock_conformance.judging.drawing import drawn, play
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.inference import Verdict
-from dropblock_conformance.subject import Array, Claims, NothingKeptError
+from dropblock_conformance.subject import Array, Claims
 
 
 @dataclass(frozen=True)
@@ -100,47 +97,6 @@ def valid_settings(
         st.floats(0.0, 0.99) if keep_prob is None else keep_prob,
         SEEDS,
     )
-
-
-def drawn(cases: st.SearchStrategy[T], seed: int, number: int) -> list[T]:
-    """So many cases, which follow from the seed."""
-    found: list[T] = []
-    play(cases, found.append, seed, number + 1, [Phase.generate])
-    return found[1:]  # the first is the simplest there is, whatever the seed
-
-
-def play(
-    cases: st.SearchStrategy[T], body: Callable[[T], None], seed: int, examples: int, phases: Sequence[Phase]
-) -> None:
-    """Call `body` with what Hypothesis draws; which cases follows from the seed alone."""
-
-    @hypothesis_seed(seed)
-    @settings(
-        max_examples=examples,
-        phases=phases,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases)
-    def every(case: T) -> None:
-        body(case)
-
-    with without_loaded_constants():
-        every()
-
-
-@contextmanager
-def without_loaded_constants() -> Iterator[None]:
-    """Hypothesis also tries numbers it finds in the source of loaded modules: what is drawn would depend on them."""
-    with (
-        patch.object(providers, "_get_local_constants", Constants),
-        patch.object(providers, "CONSTANTS_CACHE", {}),
-    ):
-        yield
 
 
 def for_all(context: Context, cases: st.SearchStrategy[T], holds: Callable[[T], None]) -> Finding:

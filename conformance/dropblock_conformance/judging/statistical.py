@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dropblock_conformance.judging.check import Check, Context, Finding, Profile
+from dropblock_conformance.judging.answers import NothingKeptError
+from dropblock_conformance.judging.check import Check, Context, Finding, Needs, anything, explanation_of
+from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.inference import Event, Verdict, combine, judge
 from dropblock_conformance.judging.power import POWER, plan
-from dropblock_conformance.subject import Claims, NothingKeptError, Subject
-from dropblock_core import gamma, keep_map
+from dropblock_conformance.judging.profile import Profile
+from dropblock_conformance.subject import Claims, Subject
+from dropblock_core import keep_map
 
 Dropped = npt.NDArray[np.bool_]
 
@@ -33,31 +36,6 @@ UNITS_PER_CALL = 2**20
 UNITS_PER_HALF = 2**15  # where a count in float16 overflows, past 65,504: that has a check of its own
 MAPS_PICTURED = 2**15
 PATIENCE = 16  # times the planned number of maps, where trials come more rarely than by the paper's law
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One setting of DropBlock on one size of map."""
-
-    feat: tuple[int, ...]
-    block_size: int
-    keep_prob: float
-
-    @property
-    def block(self) -> tuple[int, ...]:
-        return tuple(min(self.block_size, f) for f in self.feat)
-
-    @property
-    def gamma(self) -> float:
-        return gamma(self.keep_prob, self.block_size, self.feat)
-
-    @property
-    def anchors(self) -> int:
-        """S, the number of anchors of a map."""
-        return prod(f - b + 1 for f, b in zip(self.feat, self.block, strict=True))
-
-    def __str__(self) -> str:
-        return f"{'x'.join(map(str, self.feat))}, block {self.block_size}, keep_prob {self.keep_prob:g}"
 
 
 @dataclass(frozen=True)
@@ -225,49 +203,66 @@ class _Picture:
         }
 
 
-def statistical_check(
+def law(
     id: str,
+    *,
     title: str,
     rule: str,
-    explanation: str,
-    configuration: Configuration | Mapping[int, Configuration],
-    measures: Sequence[Measure],
-    *,
-    needs: Callable[[Subject], str | None] = lambda subject: None,
+    at: Configuration | Mapping[int, Configuration],
+    effect: str = "relative error of gamma, or of a rate, that the observed share stands for; 0 is the paper's",
+    needs: Needs = anything,
     calls: int = 1,
     dtype: str | None = None,
-    tune: Tune | None = None,
-    effect_is: str = "relative error of gamma, or of a rate, that the observed share stands for; 0 is the paper's",
-) -> Check:
-    """A check of one configuration, or of one by spatial rank where the measures do for every rank.
+    tune: Callable[[Dropped], Any] | None = None,
+) -> Callable[[Callable[..., Sequence[Measure]]], Check]:
+    """A decorator that makes a check of a function from a configuration to its measures.
 
-    `tune` makes the measures out of a batch that is drawn for it; `measures` is then what it makes of the paper's law.
+    Args:
+        id, title, rule, effect, needs: as in :func:`check.check`.
+        at: the configuration, or one by spatial rank where the measures do for every rank.
+        calls: how many calls of the subject belong together.
+        dtype: that of the activations; by default the one in which the subject's law is tested.
+        tune: what a first batch, which is not counted, says to the measures. It is their second argument; by the
+            paper's law they need none.
     """
-    by_rank = {len(configuration.feat): configuration} if isinstance(configuration, Configuration) else configuration
+    by_rank = {len(at.feat): at} if isinstance(at, Configuration) else dict(at)
 
-    def at(claims: Claims) -> Configuration:
-        return by_rank[min(set(by_rank) & set(claims.spatial), key=lambda rank: abs(rank - 2))]
+    def made(measures: Callable[..., Sequence[Measure]]) -> Check:
+        known = {rank: measures(configuration) for rank, configuration in by_rank.items()}
+        tests = number_of_tests(next(iter(known.values())))
 
-    def claimed(subject: Subject) -> str | None:
-        if not set(by_rank) & set(subject.claims.spatial):
-            return f"does not claim spatial rank {', '.join(map(str, by_rank))}"
-        return needs(subject)
+        def rank_for(claims: Claims) -> int:
+            return min(set(by_rank) & set(claims.spatial), key=lambda rank: abs(rank - 2))
 
-    def planned(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
-        batch = sampling(at(subject.claims), measures, subject.claims, profile.margin, alpha, calls)
-        return [plan_row(at(subject.claims), number_of_tests(measures), batch)]
+        def lacks(subject: Subject) -> str | None:
+            if not set(by_rank) & set(subject.claims.spatial):
+                return f"does not claim spatial rank {', '.join(map(str, by_rank))}"
+            return needs(subject)
 
-    return Check(
-        id=id,
-        title=title,
-        rule=rule,
-        explanation=f"{explanation} Measured at {'; '.join(map(str, by_rank.values()))}.",
-        effect_is=effect_is,
-        run=lambda c: measure_law(c, at(c.subject.claims), measures, calls=calls, dtype=dtype, tune=tune),
-        needs=claimed,
-        tests=lambda profile: number_of_tests(measures),
-        plan=planned,
-    )
+        def plan_for(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
+            rank = rank_for(subject.claims)
+            batch = sampling(by_rank[rank], known[rank], subject.claims, profile.margin, alpha, calls)
+            return [plan_row(by_rank[rank], tests, batch)]
+
+        def run(context: Context) -> Finding:
+            rank = rank_for(context.subject.claims)
+            tuned = None if tune is None else lambda dropped: measures(by_rank[rank], tune(dropped))
+            return measure_law(context, by_rank[rank], known[rank], calls=calls, dtype=dtype, tune=tuned)
+
+        return Check(
+            id,
+            title,
+            rule,
+            f"{explanation_of(measures)} Measured at {'; '.join(map(str, by_rank.values()))}.",
+            effect,
+            run,
+            lacks,
+            tests=lambda profile: tests,
+            plan=plan_for,
+            at=by_rank,
+        )
+
+    return made
 
 
 def plan_row(configuration: Configuration, tests: int, batch: Sampling) -> dict[str, Any]:

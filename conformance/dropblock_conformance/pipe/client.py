@@ -1,29 +1,27 @@
 """A subject that answers over a pipe: an implementation in another interpreter, environment or language."""
 
 import shlex
-import subprocess
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from dropblock_conformance.pipe.protocol import PROTOCOL, ProtocolError, last_words, receive, send
+from dropblock_conformance.pipe.child import GRACE, ChildProcess
+from dropblock_conformance.pipe.protocol import PROTOCOL, ProtocolError, receive, send
 from dropblock_conformance.subject import Array, Claims, Deviation, Subject, from_json
 
 Candidate = tuple[Subject, list[Deviation]]
-GRACE = 10.0  # seconds to end, for a worker that no longer answers
 
 
 class WorkerError(Exception):
     """The worker raised (then this is a subclass of its exception's name), ended, or does not keep to the protocol."""
 
 
-class Worker:
-    """A process that answers, started anew when it has ended. When it does, its last words to stderr are told.
+class WorkerClient:
+    """The asking end of a process that answers, started anew when it has ended.
 
-    It ends with this object, or with this process.
+    The process ends with this object, or with this process.
 
     Args:
         command: as typed into a shell, but run without one.
@@ -31,29 +29,25 @@ class Worker:
 
     def __init__(self, command: str) -> None:
         self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._lock = threading.Lock()  # one question, one answer, whatever thread asks
-        # Unbuffered: the process moves the same place in the file.
-        self._noise = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
-        weakref.finalize(self, self._noise.close)
 
     def ask(self, header: dict[str, Any], *arrays: Array) -> tuple[dict[str, Any], list[Array]]:
+        """The worker's answer. An exception of the worker is raised here, under its own name."""
         with self._lock:
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
+            child = self._running()
             try:
                 with suppress(BrokenPipeError):  # it may have said why
-                    send(process.stdin, header, arrays)
-                answer = receive(process.stdout)
+                    send(child.questions, header, arrays)
+                answer = receive(child.answers)
             except ProtocolError as error:
-                _end(process)
+                child.end()
                 raise WorkerError(f"{self._command}: {error}") from error
             except BaseException:  # an interrupt, say: the answer that is on its way is to no other question
-                _end(process)
+                child.end()
                 raise
             if answer is None:
-                how = f"the worker ended with exit status {_end(process, GRACE)}: {last_words(self._noise)}"
+                how = f"the worker ended with exit status {child.end(GRACE)}: {child.last_words}"
                 raise WorkerError(f"{self._command}: {how}")
         if (told := answer[0].get("error")) is not None:
             if not isinstance(told, dict):
@@ -61,30 +55,14 @@ class Worker:
             raise type(str(told.get("type", "Error")), (WorkerError,), {})(told.get("message", ""))
         return answer
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._noise.seek(0)
-            self._noise.truncate()
+    def _running(self) -> ChildProcess:
+        if self._child is None or not self._child.is_running:
             try:
-                self._process = subprocess.Popen(
-                    shlex.split(self._command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise
-                )
+                self._child = ChildProcess(shlex.split(self._command))
             except (OSError, ValueError, LookupError) as error:
                 raise WorkerError(f"{self._command}: the worker cannot be started: {error}") from error
-            weakref.finalize(self, _end, self._process)
-        return self._process
-
-
-def _end(process: subprocess.Popen[bytes], patience: float = 0.0) -> int:
-    """The exit status of a process, which has `patience` seconds to end by itself, and is then killed."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        with suppress(BrokenPipeError):
-            pipe.close()
-    return process.wait()
+            weakref.finalize(self, self._child.end)
+        return self._child
 
 
 def connect(command: str) -> Candidate:
@@ -93,7 +71,7 @@ def connect(command: str) -> Candidate:
     Raises:
         ValueError: it does not start, or its answer to "hello" is not one.
     """
-    worker = Worker(command)
+    worker = WorkerClient(command)
     try:
         said, _ = worker.ask({"do": "hello", "protocol": PROTOCOL})
     except WorkerError as error:
@@ -133,7 +111,7 @@ def connect(command: str) -> Candidate:
     return subject, expect
 
 
-def _arrays(worker: Worker, number: int, header: dict[str, Any], *arrays: Array) -> list[Array]:
+def _arrays(worker: WorkerClient, number: int, header: dict[str, Any], *arrays: Array) -> list[Array]:
     _, answer = worker.ask(header, *arrays)
     if len(answer) != number:
         raise WorkerError(f"the worker answered {header['do']!r} with {len(answer)} arrays, not {number}")

@@ -9,8 +9,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from dropblock_conformance.judging.answers import BadOutputError
 from dropblock_conformance.judging.dtypes import dtype_named
-from dropblock_conformance.subject import Array, BadOutputError
+from dropblock_conformance.subject import Array
 
 PROTOCOL = 1
 Message = tuple[dict[str, Any], list[Array]]
@@ -76,12 +77,6 @@ def pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.close(nothing)
     os.dup2(2, 1)
     return questions, answers
-
-
-def last_words(noise: IO[bytes]) -> str:
-    """The end of what a process wrote to a file as its stderr."""
-    noise.seek(0)
-    return "\n".join(noise.read().decode(errors="replace").splitlines()[-8:]) or "it said nothing"
 
 
 def _shape(said: list[int]) -> tuple[int, ...]:

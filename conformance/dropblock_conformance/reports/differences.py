@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dropblock_conformance.reports.matrix import WORST_FIRST
-from dropblock_conformance.result import Outcome, Report
+from dropblock_conformance.result import WORST_FIRST, Outcome, Report
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from dropblock_conformance.judging.check import RULES, all_checks
+from dropblock_conformance.checks import RULES, all_checks
 from dropblock_conformance.reports import matrix, pictures
 from dropblock_conformance.reports.json_junit import as_document
-from dropblock_conformance.reports.safe import printable
+from dropblock_conformance.reports.templates import template
 from dropblock_conformance.result import Report
 
 
@@ -19,15 +17,8 @@ def write_html(reports: Sequence[Report], path: Path) -> None:
 
 
 def render(reports: Sequence[Report]) -> str:
-    environment = Environment(
-        loader=PackageLoader("dropblock_conformance", "reports/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
-    )
-    environment.globals.update(
+    document = as_document(reports)
+    return template("report.html").render(
         exhibits=exhibits,
         cells=matrix.cells,
         limits=matrix.limits,
@@ -35,9 +26,6 @@ def render(reports: Sequence[Report]) -> str:
         claims=claims,
         rules=RULES,
         drops=matrix.DROPS,
-    )
-    document = as_document(reports)
-    return environment.get_template("report.html").render(
         created=document["created"],
         reports=[Report.from_json(report) for report in document["reports"]],  # where infinity is None
         checks=all_checks(),

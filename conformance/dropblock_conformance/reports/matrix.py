@@ -5,24 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dropblock_conformance.judging.check import RULES, rule_of
+from dropblock_conformance.checks import RULES, rule_of
 from dropblock_conformance.reports.safe import printable
-from dropblock_conformance.result import Outcome, Report, Result
+from dropblock_conformance.reports.templates import template
+from dropblock_conformance.result import WORST_FIRST, Outcome, Report, Result
 from dropblock_conformance.subject import DTYPES, Claims
 
-# From what a cell shows when it is there, to what shows only where there is nothing else.
-WORST_FIRST = (
-    Outcome.CRASHED,
-    Outcome.DEVIATES,
-    Outcome.WRONG_CAUSE,
-    Outcome.SURPRISE,
-    Outcome.DECLARED,
-    Outcome.INCONCLUSIVE,
-    Outcome.CONFORMS,
-    Outcome.NOT_APPLICABLE,
-)
 SIGNS = {
     Outcome.CRASHED: "!",
     Outcome.DEVIATES: "✗",
@@ -105,15 +94,8 @@ def write_markdown(reports: Sequence[Report], path: Path) -> None:
 
 def as_markdown(reports: Sequence[Report]) -> str:
     """The matrix as a page, with what does not simply conform beneath."""
-    environment = Environment(
-        loader=PackageLoader("dropblock_conformance", "reports/templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["text"] = _as_text
     versions = {name: version for report in reports for name, version in report.versions.items()}
-    return environment.get_template("matrix.md").render(
+    return template("matrix.md", text=_as_text).render(
         reports=reports,
         cells=cells,
         dropped=dropped,

@@ -4,19 +4,21 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dropblock_conformance.judging.check import PROFILES, RULES
+from dropblock_conformance.checks import RULES
 from dropblock_conformance.judging.power import POWER
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.reports.differences import Change
 from dropblock_conformance.reports.matrix import LEGEND, cells
 from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Outcome, Report, Result
-from dropblock_conformance.running.campaign import Event
+from dropblock_conformance.running.campaign import Progress
 from dropblock_conformance.running.journal import check_ids
-from dropblock_conformance.running.process import Order
+from dropblock_conformance.running.order import Order
 
 STYLES = {
     Outcome.CONFORMS: "green",
@@ -51,12 +53,12 @@ def show_plan(console: Console, report: Report) -> None:
     console.print(table)
 
 
-def watch(console: Console, events: Iterable[Event]) -> Iterator[Event]:
+def watch(console: Console, events: Iterable[Progress]) -> Iterator[Progress]:
     """The events as they come: plans in full; of results a progress bar on a terminal, and a line each otherwise."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     names: dict[Order, str] = {}
     finished = total = 0
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with ProgressBar(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
         for event in events:
             match event.what:

@@ -7,13 +7,15 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from dropblock_conformance.pipe.child import GRACE
 from dropblock_conformance.result import Report, Result
 from dropblock_conformance.running.journal import Journal, check_ids
-from dropblock_conformance.running.process import GRACE, Isolated, Order, UnavailableError, unavailable
+from dropblock_conformance.running.order import Order, UnavailableError, unavailable
+from dropblock_conformance.running.process import Isolated
 
 
 @dataclass(frozen=True)
-class Event:
+class Progress:
     """An order's plan is known, one of its checks is finished, or its subject cannot be had."""
 
     order: Order
@@ -54,10 +56,10 @@ class Work:
             self._pending[order].clear()
 
 
-def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generator[Event]:
+def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generator[Progress]:
     """The events of all orders, on `jobs` processes at a time. To close the iterator is to end the processes."""
     work = Work({order: journal.unfinished(order) for order in orders})
-    events = queue.SimpleQueue[Event | BaseException | None]()
+    events = queue.SimpleQueue[Progress | BaseException | None]()
     stopped, processes, opened = threading.Event(), list[Isolated](), set[Order]()
 
     def mind() -> None:
@@ -67,7 +69,7 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
                     attend(order)
                 except UnavailableError as error:
                     work.give_up(order)
-                    events.put(Event(order, error))
+                    events.put(Progress(order, error))
         except BaseException as error:  # raised again where the events are read
             events.put(error)
         events.put(None)
@@ -77,11 +79,11 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
             processes.append(process)
             if stopped.is_set():  # and nobody will look at the list again
                 return
-            events.put(Event(order, process.opening()))
+            events.put(Progress(order, process.opening()))
             while not stopped.is_set() and (check_id := work.next_check(order)) is not None:
                 result = process.result(check_id)
                 if not stopped.is_set():
-                    events.put(Event(order, result))
+                    events.put(Progress(order, result))
 
     threads = [threading.Thread(target=mind, daemon=True) for _ in range(jobs)]
     for thread in threads:
@@ -105,13 +107,13 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
             thread.join(GRACE)
 
 
-def remembered(orders: Sequence[Order], journal: Journal, events: Iterable[Event]) -> Iterator[Event]:
+def remembered(orders: Sequence[Order], journal: Journal, events: Iterable[Progress]) -> Iterator[Progress]:
     """The events of an earlier run, as far as it came, then these, which are written down as they come."""
     opened = set()
     for order in orders:
         for what in journal.recall(order):
             opened.add(order)
-            yield Event(order, what)
+            yield Progress(order, what)
     for event in events:
         if isinstance(event.what, Report) and event.order in opened:
             continue
@@ -120,7 +122,7 @@ def remembered(orders: Sequence[Order], journal: Journal, events: Iterable[Event
         yield event
 
 
-def reports(orders: Sequence[Order], events: Iterable[Event]) -> list[Report]:
+def reports(orders: Sequence[Order], events: Iterable[Progress]) -> list[Report]:
     """What the events say together: a report for each order."""
     openings: dict[Order, Report] = {}
     results: dict[Order, list[Result]] = {order: [] for order in orders}

@@ -8,14 +8,15 @@ from typing import Any
 from distributed import Client, as_completed
 
 from dropblock_conformance.result import Report, Result
-from dropblock_conformance.running.campaign import Event
+from dropblock_conformance.running.campaign import Progress
 from dropblock_conformance.running.journal import Journal
-from dropblock_conformance.running.process import Isolated, Order, UnavailableError
+from dropblock_conformance.running.order import Order, UnavailableError
+from dropblock_conformance.running.process import Isolated
 
 PATIENCE = 10.0  # seconds for the scheduler to answer
 
 
-def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> Generator[Event]:
+def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> Generator[Progress]:
     """The events of all orders, from the workers of the scheduler at `address`, which have this package too.
 
     Dask does a check again elsewhere when its worker is lost; one that lost several workers raises Dask's KilledWorker.
@@ -34,10 +35,10 @@ def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> G
                 continue
             if isinstance(error := future.exception(), UnavailableError):
                 gone.add(order)
-                yield Event(order, error)
+                yield Progress(order, error)
                 continue
             what = future.result()
-            yield Event(order, what)
+            yield Progress(order, what)
             if isinstance(what, Report):
                 for check_id in journal.unfinished(order):
                     check = client.submit(result, order, check_id, pure=False)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dropblock_conformance.judging.check import all_checks
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.result import Report, Result
-from dropblock_conformance.running.process import Order
-from dropblock_conformance.running.run import versions
+from dropblock_conformance.running.order import Order
+from dropblock_conformance.running.versions import versions
 
 
 class Journal:

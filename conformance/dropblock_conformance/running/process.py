@@ -1,73 +1,23 @@
-"""One subject in a process of its own, which runs one check after another: both ends of the pipe, a line of JSON each.
+"""One subject in a process of its own, which runs one check after another: both ends of the pipe.
 
-Keras has one backend a process, two frameworks may not bear each other, and a subject that dies takes only its process.
+Keras has one backend a process, some frameworks cannot be loaded together, and a subject that dies takes only its own
+process with it. A message is a line of JSON.
 """
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import IO, Any
 
-from dropblock_conformance.judging.check import PROFILES, all_checks, find
-from dropblock_conformance.pipe.protocol import last_words, pipes
+from dropblock_conformance.checks import all_checks
+from dropblock_conformance.pipe.child import GRACE, ChildProcess
+from dropblock_conformance.pipe.protocol import pipes
 from dropblock_conformance.result import Outcome, Report, Result
-from dropblock_conformance.running.run import CHECK_THREAD, Run, command_to_repeat, versions
-from dropblock_conformance.subjects import BUILT_IN, WORKER, load
-
-GRACE = 10.0  # seconds to end, for a process that no longer answers
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked of one subject; `name` as :func:`load` takes it, the rest as in :class:`Run`."""
-
-    name: str
-    profile: str = "standard"
-    seed: int = 0
-    checks: tuple[str, ...] | None = None
-    subjects_in_run: int = 1
-    timeout: float | None = None
-
-    def validate(self) -> None:
-        """Refuse what can be refused without loading a built-in's framework.
-
-        Raises:
-            ValueError: the message says what is wrong.
-        """
-        if self.name in BUILT_IN or self.name.startswith(WORKER):
-            find(self.checks or ())
-        else:
-            self.run()
-
-    def run(self) -> Run:
-        """The run in this process.
-
-        Raises:
-            ValueError: the subject cannot be had, or what it declares is wrong.
-        """
-        candidate = load(self.name)
-        options = {key: value for key, value in asdict(self).items() if key != "name"}
-        return Run(candidate.subject, expect=candidate.expect, repeat=candidate.repeat, **options)
-
-    @property
-    def patience(self) -> float:
-        """Seconds for a check, tried twice at most: after these a process has hung where nothing interrupts it."""
-        return 2 * (PROFILES[self.profile].timeout if self.timeout is None else self.timeout) + 60
-
-
-class UnavailableError(Exception):
-    """The subject cannot be had here; the message says why."""
-
-
-def unavailable(order: Order, reason: str) -> Report:
-    """The report of a subject that cannot be had."""
-    return Report(order.name, None, order.profile, order.seed, 0.0, [], [], 0.0, versions(), reason)
+from dropblock_conformance.running.order import Order, UnavailableError
+from dropblock_conformance.running.run import command_to_repeat
+from dropblock_conformance.running.timeout import CHECK_THREAD
 
 
 class Isolated:
@@ -79,10 +29,8 @@ class Isolated:
     def __init__(self, order: Order) -> None:
         self.order = order
         self._opening: Report | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._stopped, self._lock = False, threading.Lock()
-        # Unbuffered: the process moves the same place in the file.
-        self._noise = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with the process
 
     def opening(self) -> Report:
         """What is known before the subject is called."""
@@ -93,7 +41,7 @@ class Isolated:
 
     def result(self, check_id: str) -> Result:
         """The result of a check; of a subject that dies with its process, that it crashed."""
-        if self._process is None or self._process.poll() is not None:
+        if self._child is None or not self._child.is_running:
             self._start()
         answer = self._ask({"check": check_id})
         if answer is None:
@@ -106,38 +54,30 @@ class Isolated:
         """Kill the process, from any thread, and start none any more: who waits for its answer waits no longer."""
         with self._lock:
             self._stopped = True
-            if self._process is not None and self._process.poll() is None:
-                _kill(self._process)
+            if self._child is not None and self._child.is_running:
+                self._child.kill()
 
     def close(self) -> None:
         """End the process, whatever it does."""
         self.stop()
         self._end()
-        self._noise.close()
 
     def _start(self) -> None:
         self._end()
-        self._noise.seek(0)
-        self._noise.truncate()
         # Not by PYTHONPATH, which a --worker in another environment would inherit.
         path = [str(folder) for folder in sys.path]
         program = f"import sys; sys.path[:] = {path!a}; from dropblock_conformance.running.process import main; main()"
+        # One thread a process where several run at once: more would only wait for one another.
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         with self._lock:
             if self._stopped:
                 raise UnavailableError("the run was stopped")
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._noise,
-                # One thread a process where several run at once: more would only wait for one another.
-                env={"OMP_NUM_THREADS": "1", **os.environ},
-                start_new_session=True,  # an interrupt is for the process that waits for this one
-            )
+            # In a session of its own: an interrupt is for the process that waits for this one, and a --worker that
+            # hangs is killed with it.
+            self._child = ChildProcess([sys.executable, "-c", program], environment=threads, own_session=True)
         answer = self._ask(asdict(self.order))
         if answer is None:
-            self._end()
-            raise UnavailableError(f"its process ended while it was loaded: {last_words(self._noise)}")
+            raise UnavailableError(f"its process ended while it was loaded: {self._end()[1]}")
         if "unavailable" in answer:
             self._end()
             raise UnavailableError(answer["unavailable"])
@@ -145,14 +85,13 @@ class Isolated:
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any] | None:
         """The process's answer; None if it died, or answers nothing and is killed."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        impatience = threading.Timer(self.order.patience, _kill, [self._process])
+        child = self._child
+        assert child is not None
+        impatience = threading.Timer(self.order.patience, child.kill)
         impatience.start()
         try:
-            _send(self._process.stdin, question)
-            line = self._process.stdout.readline()
+            _send(child.questions, question)
+            line = child.answers.readline()
         except BrokenPipeError:
             line = b""
         finally:
@@ -161,29 +100,20 @@ class Isolated:
         answer: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
         return answer
 
-    def _end(self, patience: float = 0.0) -> int:
-        """The exit status of the process, which has `patience` seconds to end by itself, and is then killed."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-        _kill(process)
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            with suppress(BrokenPipeError):
-                pipe.close()
-        return process.wait()
+    def _end(self, patience: float = 0.0) -> tuple[int, str]:
+        """The exit status of the process, and its last words."""
+        child, self._child = self._child, None
+        return (0, "") if child is None else (child.end(patience), child.last_words)
 
     def _died(self, check_id: str) -> Result:
-        check, status = all_checks()[check_id], self._end(GRACE)
+        check, (status, last_words) = all_checks()[check_id], self._end(GRACE)
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         summary = f"the subject's process ended with {how}, or was ended after {self.order.patience:g} s"
         return Result(
             id=check_id,
             outcome=Outcome.CRASHED,
             rule=check.rule,
-            evidence={"summary": summary, "traceback": last_words(self._noise).splitlines(), "attempts": []},
+            evidence={"summary": summary, "traceback": last_words.splitlines(), "attempts": []},
             title=check.title,
             effect=None,
             seconds=0.0,
@@ -191,12 +121,6 @@ class Isolated:
                 self.order.name, self.order.profile, self.order.seed, self.order.subjects_in_run, check_id
             ),
         )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and whatever it started: a --worker that hangs would stay."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _send(pipe: IO[bytes], message: dict[str, Any]) -> None:

@@ -1,33 +1,22 @@
 """A run: plan, share alpha, try every check, repeat what deviates, settle the outcome."""
 
-import ctypes
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dropblock_conformance.judging.check import PROFILES, Check, Context, Finding, NotApplicableError, all_checks, find
+from dropblock_conformance.checks import all_checks, find
+from dropblock_conformance.judging.answers import SubjectError
+from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.power import FAMILY_ALPHA
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.result import Outcome, Report, Result
-from dropblock_conformance.subject import Deviation, Subject, SubjectError
+from dropblock_conformance.running.timeout import run_within
+from dropblock_conformance.running.versions import versions
+from dropblock_conformance.subject import Deviation, Subject
 from dropblock_core.validate import integer
-
-CHECK_THREAD = "a check"
-# Distributions whose versions may matter: what runs, and what is judged.
-PACKAGES = (
-    *("dropblock-core", "numpy", "scipy", "hypothesis", "torch", "jax", "tensorflow-cpu", "tensorflow", "keras"),
-    *("torchvision", "timm", "dropblock", "torchregularize", "pylocron", "glasses", "pytorch-toolbelt", "mmdet"),
-    *("keras-cv", "tf-keras", "keras-drop-block", "paddledet", "paddlepaddle"),
-)
-
-
-class TimeoutExceededError(Exception):
-    """A check took longer than its profile allows: the subject hangs, or is far too slow."""
 
 
 class Run:
@@ -215,43 +204,6 @@ def certify(
     return run.report(run.results())
 
 
-def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
-    """`work` in a thread of its own, given up after `seconds`.
-
-    A thread that is given up is interrupted at its next line of Python, so that a busy loop does not slow the rest;
-    Hypothesis, which would try again after any other exception, lets an interrupt pass.
-    """
-    finished: list[Finding | BaseException] = []
-
-    def target() -> None:
-        try:
-            finished.append(work())
-        except BaseException as error:  # handed to the caller's thread below
-            finished.append(error)
-
-    thread = threading.Thread(target=target, name=CHECK_THREAD, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not finished:
-        assert thread.ident is not None
-        hung = TimeoutExceededError(f"no answer within {seconds:g} s")
-        if (frame := sys._current_frames().get(thread.ident)) is not None:
-            hung.add_note("it was at:\n" + "".join(traceback.format_stack(frame)[-2:]))
-        # Under a tracer (a debugger, coverage) CPython 3.11 spins for ever if the interrupted thread is blocked in C.
-        if sys.gettrace() is None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
-            )
-        raise hung
-    match finished[0]:
-        case Finding() as finding:
-            return finding
-        case Exception() as error:
-            raise error
-        case leaving:  # SystemExit and its like end the check, not the run
-            raise SubjectError(f"{type(leaving).__name__}: {leaving}") from leaving
-
-
 def _declared(deviation: Deviation) -> dict[str, str]:
     found = {"reason": deviation.reason, "reproduce": deviation.reproduce}
     return {name: said for name, said in found.items() if said is not None}
@@ -264,14 +216,3 @@ def _as_data(finding: Finding) -> dict[str, Any]:
         "summary": finding.summary,
         "data": finding.data,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what may matter to a result, where installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from dropblock_conformance.checks import independence, law
-from dropblock_conformance.judging.check import PROFILES, all_checks
+from dropblock_conformance.checks import all_checks, independence, law
+from dropblock_conformance.checks.events import unit_kept, untouched_map
 from dropblock_conformance.judging.inference import Event
 from dropblock_conformance.judging.power import FAMILY_ALPHA, POWER, outcome_probabilities, plan
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.subjects import load
 from dropblock_core import block_mask, expected_keep, gamma, sample_seeds
 from tests.calibrate import LEVELS, excess, judged_reference, p_values, smallest_ks
@@ -48,9 +49,9 @@ def alpha_of(profile: str) -> float:
 EVENTS: list[Event] = [
     event
     for measure in (
-        law.untouched_map(law.PAPER),
-        law.unit_kept(law.PAPER, (6, 6)),
-        independence.calls_apart(0),
+        untouched_map(law.paper.at[2]),
+        unit_kept(law.paper.at[2], (6, 6)),
+        independence.calls_apart(independence.PAIRS[2], 0),
     )
     for event in measure.events
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dropblock_conformance import Claims, Outcome, Subject, certify
-from dropblock_conformance.judging.check import all_checks
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.subject import DTYPES
 from dropblock_core import LinearSchedule, drop_block
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from dropblock_conformance.checks import independence
-from dropblock_conformance.checks.independence import CHANNELS, LAGS, SAMPLES, apart, calls_apart
-from dropblock_conformance.checks.law import (
+from dropblock_conformance.checks.events import (
     anchor_of_one_block,
     exactly_one_block,
     only_block,
@@ -19,7 +18,9 @@ from dropblock_conformance.checks.law import (
     units_kept,
     untouched_map,
 )
-from dropblock_conformance.judging.statistical import Configuration, Dropped, Measure
+from dropblock_conformance.checks.independence import CHANNELS, LAGS, SAMPLES, apart, calls_apart
+from dropblock_conformance.judging.configuration import Configuration
+from dropblock_conformance.judging.statistical import Dropped, Measure
 from dropblock_core import block_mask
 
 from ..support import Law, registered_laws
@@ -147,9 +148,9 @@ def one_trial(measure: Measure, shape: tuple[int, int, int]) -> Callable[..., tu
 
 
 FOUR_MAPS = {
-    "channels": one_trial(apart(CHANNELS, 1, "channels", 0), (2, 1, 2)),
-    "samples": one_trial(apart(SAMPLES, 1, "samples", 0), (2, 2, 1)),
-    "calls": one_trial(calls_apart(0), (4, 1, 1)),
+    "channels": one_trial(apart(PAIRS, CHANNELS, 1, "channels", 0), (2, 1, 2)),
+    "samples": one_trial(apart(PAIRS, SAMPLES, 1, "samples", 0), (2, 2, 1)),
+    "calls": one_trial(calls_apart(PAIRS, 0), (4, 1, 1)),
 }
 
 
@@ -183,7 +184,7 @@ def test_the_effect_of_dependent_maps_is_yules_q(name: str) -> None:
     q = Fraction(6 * 5 - 2 * 3, 6 * 5 + 2 * 3)
     share = concordant(FOUR_MAPS[name], joint)
     assert share == (1 + q) / 2
-    (event,) = apart(CHANNELS, 1, name, 0).events
+    (event,) = apart(PAIRS, CHANNELS, 1, name, 0).events
     assert event.effect(float(share)) == pytest.approx(float(q))
 
 
@@ -206,7 +207,7 @@ def test_a_lag_compares_maps_exactly_so_far_apart_and_uses_none_twice(axis: int,
         maps = maps.reshape(-1, 2, copied, *maps.shape[1:])
         maps[:, 1] = maps[:, 0]  # every map has a copy of itself `copied` further on
         copies = np.moveaxis(maps.reshape(size, *maps.shape[3:]), 0, axis)
-        ((successes, trials),) = apart(axis, lag, "maps", 0).count(copies)
+        ((successes, trials),) = apart(PAIRS, axis, lag, "maps", 0).count(copies)
         assert 0 < trials <= batch.size / 4
         if copied == (lag or size // 2):
             assert successes == trials

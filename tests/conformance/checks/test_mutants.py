@@ -6,7 +6,8 @@ Seeds are fixed, so these outcomes are deterministic; by the planned power each 
 import pytest
 
 from dropblock_conformance import Outcome, certify
-from dropblock_conformance.judging.check import PROFILES, all_checks
+from dropblock_conformance.checks import all_checks
+from dropblock_conformance.judging.profile import PROFILES
 from tests.mutants import MUTANTS, Mutant
 
 from ..support import honest

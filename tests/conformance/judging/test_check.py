@@ -1,12 +1,17 @@
 """The register of checks, and the randomness each works with."""
 
+import importlib
 import re
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
 
-from dropblock_conformance.judging.check import PROFILES, Check, all_checks, find, register
+from dropblock_conformance import checks
+from dropblock_conformance.checks import all_checks, find
+from dropblock_conformance.judging.check import Check
 from dropblock_conformance.judging.inference import Verdict
+from dropblock_conformance.judging.profile import PROFILES
 
 from ..support import NUMPY, TINY, check_that_finds, context, finding
 
@@ -16,10 +21,11 @@ CHECKS = all_checks()
 PLACE = re.compile(r"Algorithm 1 line|[Ll]ines? \d|Eq\. \(1\)|Fig\. \d|[Ss]ection \d")
 
 
-def test_a_second_check_with_the_same_id_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"check id 'mask\.blocks' is taken"):
-        register(check_that_finds(finding(Verdict.CONFORMS), id="mask.blocks"))
-    assert all_checks() == CHECKS
+def test_every_check_of_a_family_is_listed_once() -> None:
+    families = (importlib.import_module(f"{checks.__name__}.{home.name}") for home in iter_modules(checks.__path__))
+    written = {id(value): value for family in families for value in vars(family).values() if isinstance(value, Check)}
+    assert {check.id for check in checks.ALL} == {check.id for check in written.values()}
+    assert len(CHECKS) == len(checks.ALL) == len(written) == 45
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)

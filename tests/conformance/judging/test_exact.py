@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from dropblock_conformance import Claims
 from dropblock_conformance.checks.mask import opening, require_blocks
+from dropblock_conformance.judging.answers import BadOutputError, NothingKeptError
 from dropblock_conformance.judging.check import Violation
 from dropblock_conformance.judging.dtypes import dtype_named, scaled_range
 from dropblock_conformance.judging.exact import Setting, for_all, once, share, valid_settings
 from dropblock_conformance.judging.inference import Verdict
-from dropblock_conformance.subject import DTYPES, BadOutputError, NothingKeptError
+from dropblock_conformance.subject import DTYPES
 
 from ..support import TINY, context, honest
 

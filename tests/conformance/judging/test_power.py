@@ -2,9 +2,9 @@
 
 import pytest
 
-from dropblock_conformance.judging.check import PROFILES
 from dropblock_conformance.judging.inference import Event, Verdict, judge, one_seed, rate, seed_free
 from dropblock_conformance.judging.power import FAMILY_ALPHA, POWER, outcome_probabilities, plan
+from dropblock_conformance.judging.profile import PROFILES
 
 from ..support import FixedRng, binomial
 

@@ -8,16 +8,18 @@ import pytest
 
 from dropblock_conformance import Claims, Outcome, Subject, certify
 from dropblock_conformance.checks.drawn_law import drawn_configurations, measures
+from dropblock_conformance.checks.events import unit_kept, untouched_map
 from dropblock_conformance.checks.independence import PAIRS, even_cut
-from dropblock_conformance.checks.law import PAPER, unit_kept, untouched_map
-from dropblock_conformance.judging.check import PROFILES, Check
+from dropblock_conformance.checks.law import paper
+from dropblock_conformance.judging.check import Check
+from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.inference import Verdict, rate
 from dropblock_conformance.judging.power import POWER, plan
+from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.judging.statistical import (
     MAPS_PICTURED,
     PATIENCE,
     UNITS_PER_CALL,
-    Configuration,
     Measure,
     Sampling,
     _Picture,
@@ -228,7 +230,8 @@ def test_a_wrong_law_is_no_dependence_and_does_not_hide_one(check: str) -> None:
 
 
 def test_a_configuration_knows_its_law() -> None:
-    assert (PAPER.gamma, PAPER.anchors, PAPER.block) == (pytest.approx(0.00625), 64, (7, 7))
+    (c,) = paper.at.values()
+    assert (c.gamma, c.anchors, c.block) == (pytest.approx(0.00625), 64, (7, 7))
     clipped = Configuration((4, 9), 7, 0.7)
     assert (clipped.anchors, clipped.block) == (3, (4, 7))
     assert str(clipped) == "4x9, block 7, keep_prob 0.7"

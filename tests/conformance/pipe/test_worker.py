@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from dropblock_conformance import Claims, Deviation, Outcome, Subject, certify
 from dropblock_conformance.cli import main
-from dropblock_conformance.pipe.client import Worker, WorkerError, connect
+from dropblock_conformance.pipe.client import WorkerClient, WorkerError, connect
 from dropblock_conformance.pipe.protocol import PROTOCOL, ProtocolError, receive, send
 from dropblock_conformance.subject import DTYPES, Array
 from dropblock_conformance.subjects import Candidate, load
@@ -396,7 +396,7 @@ for line in sys.stdin.buffer:
 
 def test_a_worker_that_breaks_the_protocol_is_started_anew(tmp_path: Path) -> None:
     command = script(tmp_path, ECHO.replace('b"}\\n"', 'b"}\\n" if b"fly" not in line else b"\\n{}\\n"'))
-    asked = Worker(command)
+    asked = WorkerClient(command)
     first, _ = asked.ask({"do": "walk"})
     assert first["said"] == {"do": "walk", "arrays": []}
     assert asked.ask({"do": "walk"})[0]["pid"] == first["pid"]
@@ -414,7 +414,7 @@ def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(
     def interrupted(pipe: Any) -> None:
         raise KeyboardInterrupt  # as a check that has run out of time is, wherever it is
 
-    asked = Worker(script(tmp_path, ECHO))
+    asked = WorkerClient(script(tmp_path, ECHO))
     with monkeypatch.context() as patch:
         patch.setattr("dropblock_conformance.pipe.client.receive", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -423,7 +423,7 @@ def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(
 
 
 def test_a_worker_ends_with_its_subject(tmp_path: Path) -> None:
-    asked = Worker(script(tmp_path, ECHO))
+    asked = WorkerClient(script(tmp_path, ECHO))
     process = psutil.Process(asked.ask({})[0]["pid"])
     assert process.is_running()
     del asked

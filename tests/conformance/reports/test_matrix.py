@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from dropblock_conformance import Claims, Outcome, Report
+from dropblock_conformance.checks import RULES, all_checks, rule_of
 from dropblock_conformance.cli import main
-from dropblock_conformance.judging.check import RULES, all_checks, rule_of
 from dropblock_conformance.reports import json_junit, matrix
 from dropblock_conformance.reports.differences import changes
 from dropblock_conformance.result import Result

@@ -10,8 +10,8 @@ from rich.console import Console
 from dropblock_conformance import Deviation, Outcome, Report, Subject, certify
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.reports import terminal
-from dropblock_conformance.running.campaign import Event
-from dropblock_conformance.running.process import Order, UnavailableError, unavailable
+from dropblock_conformance.running.campaign import Progress
+from dropblock_conformance.running.order import Order, UnavailableError, unavailable
 from dropblock_conformance.running.run import Run
 
 from ..support import NUMPY, check_that_finds, finding, raising
@@ -23,12 +23,12 @@ def console(**options: Any) -> tuple[Console, Callable[[], str]]:
     return Console(file=file, width=200, **options), file.getvalue
 
 
-def events(run: Run, order: Order | None = None) -> Iterator[Event]:
+def events(run: Run, order: Order | None = None) -> Iterator[Progress]:
     """A run's events, as they come from a process."""
     order = order or Order(run.subject.name, run.profile.name, checks=tuple(check.id for check in run.checks))
-    yield Event(order, run.opening())
+    yield Progress(order, run.opening())
     for result in run.results():
-        yield Event(order, result)
+        yield Progress(order, result)
 
 
 NAMES = ["[red]x[/red]", "x[/red]", "[", "\x1b[31mx\x1b[0m", ":boom:", "two\rnames", "[link=http://x]y[/link]"]
@@ -87,7 +87,7 @@ def test_a_log_of_several_subjects_counts_them_all_and_says_which_cannot_be_had(
     run = Run(NUMPY, profile="quick", checks=["seed.same"])
     one, other, gone = Order("one", checks=("seed.same",)), Order("other", checks=("seed.same",)), Order("gone")
     to, seen = console(force_terminal=False)
-    list(terminal.watch(to, [*events(run, one), Event(gone, UnavailableError("no [such] thing")), *events(run, other)]))
+    list(terminal.watch(to, [*events(run, one), Progress(gone, UnavailableError("no [such] thing")), *events(run, other)]))
     log = [line for line in seen().splitlines() if "/" in line.split(" ")[0] or "gone" in line]
     assert [line.split()[:3] for line in log] == [
         ["1/1", "numpy", "seed.same"],

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropblock_conformance import Outcome, Report, Result
-from dropblock_conformance.running.campaign import Event, Work, remembered, reports, run_locally
+from dropblock_conformance.running.campaign import Progress, Work, remembered, reports, run_locally
 from dropblock_conformance.running.journal import Journal
-from dropblock_conformance.running.process import Isolated, Order, UnavailableError
+from dropblock_conformance.running.order import Order, UnavailableError
+from dropblock_conformance.running.process import Isolated
 
 from ..support import Children, timeless, wait_until
 
@@ -244,8 +245,8 @@ def test_an_earlier_run_is_remembered_once_and_what_is_new_is_kept(tmp_path: Pat
     opening, (first, second) = opening_and_results(one)
     error = UnavailableError("no such thing")
 
-    def events(*whats: tuple[Order, Any]) -> list[Event]:
-        return [Event(*what) for what in whats]
+    def events(*whats: tuple[Order, Any]) -> list[Progress]:
+        return [Progress(*what) for what in whats]
 
     journal = tmp_path / "journal"
     new = events((one, opening), (one, first), (gone, error))
@@ -261,8 +262,8 @@ def test_reports_are_in_the_order_of_the_orders_and_results_in_that_of_the_suite
     one, other, gone = order("numpy", *CHECKS[:2]), order("torch", *CHECKS[:2]), order("gone")
     opening, results = opening_and_results(one)
     assert [result.id for result in results] == ["seed.same", "mask.blocks"]
-    events = [Event(other, opening), Event(gone, UnavailableError("why")), Event(one, opening)]
-    events += [Event(each, result) for each in (other, one) for result in results[::-1]]
+    events = [Progress(other, opening), Progress(gone, UnavailableError("why")), Progress(one, opening)]
+    events += [Progress(each, result) for each in (other, one) for result in results[::-1]]
     found = reports([one, gone, other], events)
     assert [report.unavailable for report in found] == [None, "why", None]
     assert [[result.id for result in report.results] for report in found] == [

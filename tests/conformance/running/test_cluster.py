@@ -14,10 +14,11 @@ distributed = pytest.importorskip("distributed")
 from dropblock_conformance import Report, Result  # noqa: E402  # after the skip
 from dropblock_conformance.cli import main  # noqa: E402
 from dropblock_conformance.running import cluster as cluster_module  # noqa: E402
-from dropblock_conformance.running.campaign import Event, reports, run_locally  # noqa: E402
+from dropblock_conformance.running.campaign import Progress, reports, run_locally  # noqa: E402
 from dropblock_conformance.running.cluster import process_for, run_on_cluster  # noqa: E402
 from dropblock_conformance.running.journal import Journal  # noqa: E402
-from dropblock_conformance.running.process import Isolated, Order, UnavailableError  # noqa: E402
+from dropblock_conformance.running.order import Order, UnavailableError  # noqa: E402
+from dropblock_conformance.running.process import Isolated  # noqa: E402
 
 from ..support import Children, timeless, wait_until  # noqa: E402
 
@@ -120,7 +121,7 @@ def test_what_the_journal_has_is_not_asked_again(address: str, tmp_path: Path) -
 
 def test_a_worker_that_is_lost_loses_no_result(address: str, folder: Path) -> None:
     given = order("patient")
-    found: list[Event] = []
+    found: list[Progress] = []
     with closing(run_on_cluster([given], Journal(), address)) as events:
         for event in events:
             found.append(event)

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from dropblock_conformance.cli import main
 from dropblock_conformance.running import journal
 from dropblock_conformance.running.journal import Journal
-from dropblock_conformance.running.process import Isolated, Order
+from dropblock_conformance.running.order import Order
+from dropblock_conformance.running.process import Isolated
 
 from ..support import Children, ended, wait_until
 

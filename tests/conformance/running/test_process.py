@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from dropblock_conformance import Outcome, Report, Result
-from dropblock_conformance.running.process import Isolated, Order, UnavailableError, serve, unavailable
-from dropblock_conformance.running.run import versions
+from dropblock_conformance.running.order import Order, UnavailableError, unavailable
+from dropblock_conformance.running.process import Isolated, serve
+from dropblock_conformance.running.versions import versions
 
 from ..support import Children, ended, timeless, wait_until
 

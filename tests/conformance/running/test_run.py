@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from dropblock_conformance import Claims, Deviation, Outcome, Subject, certify
-from dropblock_conformance.judging.check import PROFILES, Finding, all_checks
+from dropblock_conformance.checks import all_checks
+from dropblock_conformance.judging.check import Finding
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.power import FAMILY_ALPHA
-from dropblock_conformance.running.run import Run, run_within, versions
+from dropblock_conformance.judging.profile import PROFILES
+from dropblock_conformance.running.run import Run
+from dropblock_conformance.running.timeout import run_within
+from dropblock_conformance.running.versions import versions
 from tests.mutants import MUTANTS
 
 from ..support import NUMPY, check_of, finding, honest, raising

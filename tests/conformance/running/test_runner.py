@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from dropblock_conformance import Claims, Deviation, Outcome, Report, Result, certify
+from dropblock_conformance.judging.answers import SubjectError
 from dropblock_conformance.judging.check import Finding
 from dropblock_conformance.judging.inference import Verdict
-from dropblock_conformance.subject import SubjectError
 
 from ..support import NUMPY, check_of, check_that_finds, finding
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dropblock_conformance import Deviation, Outcome, Subject, certify
-from dropblock_conformance.judging.check import all_checks
+from dropblock_conformance.checks import all_checks
 from dropblock_conformance.subjects import BUILT_IN, load
 
 from ..support import NUMPY

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from dropblock_conformance import Deviation, Outcome, Subject, certify
-from dropblock_conformance.judging.check import PROFILES, all_checks, find
+from dropblock_conformance.checks import all_checks, find
+from dropblock_conformance.judging.profile import PROFILES
 
 from ..support import measured
 
@@ -158,25 +159,25 @@ def test_one_line_shows_each_deviation_with_the_library_alone(name: str) -> None
 def test_the_same_lines_find_nothing_wrong_with_a_right_layer() -> None:
     """So what they print of others is the others' doing."""
     from dropblock_conformance.subjects.ours.torch_eager import candidate
-    from dropblock_conformance.subjects.third_party import known
+    from dropblock_conformance.subjects.third_party import deviations, reproduce
 
-    laws = [known.WHOLE_MAP, known.WHOLE_MAP_EVEN, known.WHOLE_MAP_CLIPPED, known.WHOLE_MAP_HALF]
-    laws += [known.P_OVER_AREA, known.P_OVER_AREA_EVEN]
+    laws = [deviations.WHOLE_MAP, deviations.WHOLE_MAP_EVEN, deviations.WHOLE_MAP_CLIPPED, deviations.WHOLE_MAP_HALF]
+    laws += [deviations.P_OVER_AREA, deviations.P_OVER_AREA_EVEN]
     everything = [
-        known.OVER_THE_BORDER,
+        deviations.OVER_THE_BORDER,
         Deviation("mask.clipped", "as above", (0, 1)),
         Deviation("mode.keep_prob_one", "as above", (0, 1)),
-        *known.MULTIPLIED,
-        *known.nothing_kept("as above"),
-        *known.rounding("as above"),
+        *deviations.MULTIPLIED,
+        *deviations.nothing_kept("as above"),
+        *deviations.rounding("as above"),
     ]
     layer = "DropBlock2d(1 - {p}, {b})"
     commands: dict[tuple[str, str], None] = {}
-    for law in [*laws, {"scale.float16": known.LOST_IN_FLOAT16["scale.float16"]}]:
-        lines = known.torch_lines("from dropblock_torch import DropBlock2d", layer, everything, law)
+    for law in [*laws, {"scale.float16": deviations.LOST_IN_FLOAT16["scale.float16"]}]:
+        lines = reproduce.torch_lines("from dropblock_torch import DropBlock2d", layer, everything, law)
         commands |= dict.fromkeys(lines.items())
-    rank3 = known.torch_lines(
-        "from dropblock_torch import DropBlock3d", "DropBlock3d(1 - {p}, {b})", [], known.P_OVER_AREA_RANK3
+    rank3 = reproduce.torch_lines(
+        "from dropblock_torch import DropBlock3d", "DropBlock3d(1 - {p}, {b})", [], deviations.P_OVER_AREA_RANK3
     )
     commands |= dict.fromkeys(rank3.items())
     subject = candidate()

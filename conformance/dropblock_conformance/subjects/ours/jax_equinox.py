@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from dropblock_conformance.subject import Subject
-from dropblock_conformance.subjects.ours.jax_eager import key_of, subject
+from dropblock_conformance.subjects.bridges.jax import key_of
+from dropblock_conformance.subjects.ours.jax_eager import subject
 from dropblock_jax import Threshold
 from dropblock_jax.equinox import DropBlock
 

@@ -33,7 +33,7 @@ def interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def candidate() -> Subject:
     if ON_GPU:
-        return subject("torch-triton", drop_block, Claims(spatial=(1, 2, 3), dtypes=DTYPES), "cuda")
+        return subject("torch-triton", drop_block, device="cuda")
     # The interpreter cuts bfloat16 off where a GPU rounds it to nearest.
     dtypes = tuple(dtype for dtype in DTYPES if dtype != "bfloat16")
     on_cpu = subject("torch-triton", drop_block, Claims(spatial=(1, 2, 3), dtypes=dtypes))

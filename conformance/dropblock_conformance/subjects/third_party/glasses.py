@@ -3,9 +3,10 @@
 from importlib import import_module
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 DropBlock = import_module("glasses.nn.regularization").DropBlock
 
@@ -19,30 +20,32 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 CLAIMS = Claims(dtypes=DTYPES, even_blocks=False, clips=False)
 
 # On square maps as all that seed the whole map; on others gamma is that of a square of the width.
-LAW: known.Law = {
-    **known.WHOLE_MAP,
-    "law.non_square": (known.UNTOUCHED, (0.55, 0.63)),
+LAW: deviations.Law = {
+    **deviations.WHOLE_MAP,
+    "law.non_square": (events.UNTOUCHED, (0.55, 0.63)),
     "law.wide": ("units 36 to 69 of a row all kept", (-0.33, -0.26)),
     "law.keep_prob_zero": ("unit (0, 0) kept", (1.41, 1.51)),
     "law.corners": ("unit (0, 5) kept", (1.70, 1.83)),
-    **known.WHOLE_MAP_HALF,
+    **deviations.WHOLE_MAP_HALF,
     "law.drawn": ("law.paper", (-1.0, 100.0)),
 }
 EXPECT = [
-    Deviation("mode.keep_prob_one", "it has no way out at p 0: the scale 1 / n * n is not always 1", known.ANY_SHARE),
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.rounding(
+    Deviation(
+        "mode.keep_prob_one", "it has no way out at p 0: the scale 1 / n * n is not always 1", deviations.ANY_SHARE
+    ),
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.rounding(
         "count and scale are rounded to the activations' dtype", ("scale.claimed", "gradient.scale", "scale.bfloat16")
     ),
-    *known.nothing_kept("0 / 0 where nothing is kept is NaN"),
-    *known.deviations(LAW, "seeds fall on the whole map, at Eq. (1)'s gamma of a square of the map's width"),
-    *known.deviations(known.LOST_IN_FLOAT16, known.OVERFLOW),
+    *deviations.nothing_kept("0 / 0 where nothing is kept is NaN"),
+    *deviations.of_law(LAW, "seeds fall on the whole map, at Eq. (1)'s gamma of a square of the map's width"),
+    *deviations.of_law(deviations.LOST_IN_FLOAT16, deviations.OVERFLOW),
 ]
-REPRODUCE = known.torch_lines(
-    "from glasses.nn.regularization import DropBlock", "DropBlock({b}, {p})", EXPECT, LAW | known.LOST_IN_FLOAT16
+REPRODUCE = reproduce.torch_lines(
+    "from glasses.nn.regularization import DropBlock", "DropBlock({b}, {p})", EXPECT, LAW | deviations.LOST_IN_FLOAT16
 )
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("glasses", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("glasses", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

@@ -4,8 +4,9 @@ import os
 from importlib import import_module
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # before Keras is imported
 DropBlock2D = import_module("keras_cv.layers").DropBlock2D
@@ -20,21 +21,21 @@ def layer(x: Any, keep_prob: float, block_size: int, training: bool, seed: int) 
 # input's dtype, for Keras's mixed precision.
 CLAIMS = Claims(dtypes=("float32", "float16", "bfloat16"), clips=False)
 
-TRANSPOSED: known.Law = {
-    "law.non_square": (known.UNTOUCHED, (0.25, 0.38)),
-    "law.wide": (known.UNTOUCHED, (0.92, 1.05)),
-    "law.even_block": (known.UNTOUCHED, (0.25, 0.38)),
+TRANSPOSED: deviations.Law = {
+    "law.non_square": (events.UNTOUCHED, (0.25, 0.38)),
+    "law.wide": (events.UNTOUCHED, (0.92, 1.05)),
+    "law.even_block": (events.UNTOUCHED, (0.25, 0.38)),
     "law.corners": ("unit (4, 5) kept", (0.75, 0.86)),
     "law.drawn": ("law.non_square", (-1.0, 20.0)),
 }
 REASON = "the valid region ends at row width - b // 2: too late on maps that are wider than high, else too early"
 EXPECT = [
-    Deviation("mask.blocks", f"{REASON}; blocks hang over the lower border", known.ANY_SHARE),
-    *known.MULTIPLIED,
+    Deviation("mask.blocks", f"{REASON}; blocks hang over the lower border", deviations.ANY_SHARE),
+    *deviations.MULTIPLIED,
     # Now and then a share needs no rounding, and scale.float16 or scale.bfloat16 then conforms.
-    *known.rounding("the share kept is rounded to the activations' dtype before they are divided by it"),
-    *known.nothing_kept("division by a share of 0, as its documentation warns"),
-    *known.deviations(TRANSPOSED, REASON),
+    *deviations.rounding("the share kept is rounded to the activations' dtype before they are divided by it"),
+    *deviations.nothing_kept("division by a share of 0, as its documentation warns"),
+    *deviations.of_law(TRANSPOSED, REASON),
 ]
 PRELUDE = (
     "import os; os.environ['KERAS_BACKEND'] = 'tensorflow'; import numpy as np, tensorflow as tf; "
@@ -51,24 +52,24 @@ GRADIENT = (
     "g = t.gradient(y, x, {dy}); print((g != 0).numpy()[{where}].mean())"
 )
 REPRODUCE = {
-    "mask.blocks": known.line(PRELUDE, ANSWER, "mask.blocks"),
-    "values.dropped_zero": known.command(
+    "mask.blocks": reproduce.line(PRELUDE, ANSWER, "mask.blocks"),
+    "values.dropped_zero": reproduce.command(
         PRELUDE,
         "x = np.ones((100, 9, 9, 1), 'f4')",
         "y, n = (np.array(D(0.3, 3, seed=0)(v, training=True)) for v in (x, x * np.nan))",
         "print((n[y == 0] != 0).mean())",
     ),
-    "values.nothing_kept": known.command(
+    "values.nothing_kept": reproduce.command(
         PRELUDE, "y = D(1.0, 5, seed=0)(np.ones((20, 5, 5, 1), 'f4'), training=True)", "print((y != 0).numpy().mean())"
     ),
-    "gradient.nonfinite": known.command(
+    "gradient.nonfinite": reproduce.command(
         PRELUDE, "x = tf.ones((100, 9, 9, 1))", GRADIENT.format(p=0.3, b=3, dy="y + np.inf", where="(y == 0).numpy()")
     ),
-    "gradient.nothing_kept": known.command(
+    "gradient.nothing_kept": reproduce.command(
         PRELUDE, "x = tf.ones((20, 5, 5, 1))", GRADIENT.format(p=1.0, b=5, dy="y", where="...")
     ),
     **{
-        check: known.command(PRELUDE, HALF.format(dtype=dtype), ROUNDED.format(dtype=dtype))
+        check: reproduce.command(PRELUDE, HALF.format(dtype=dtype), ROUNDED.format(dtype=dtype))
         for check, dtype in {
             "scale.claimed": "float16",
             "gradient.scale": "float16",
@@ -76,11 +77,11 @@ REPRODUCE = {
             "scale.bfloat16": "bfloat16",
         }.items()
     },
-    **known.law_lines(PRELUDE, ANSWER, TRANSPOSED),
+    **reproduce.law_lines(PRELUDE, ANSWER, TRANSPOSED),
 }
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
     from dropblock_conformance.subjects.bridges.tf import subject
 
-    return subject("keras-cv", layer, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return subject("keras-cv", layer, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

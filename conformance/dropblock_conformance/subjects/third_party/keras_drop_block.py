@@ -4,8 +4,9 @@ import os
 from importlib import import_module
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # before TensorFlow looks for Keras: 2 is the package tf-keras today
 keras = import_module("tensorflow").keras
@@ -26,11 +27,11 @@ def layer(x: Any, keep_prob: float, block_size: int, training: bool, seed: int) 
 # even blocks, of blocks larger than the map (gamma turns negative) or of half precision (the mask is float32).
 CLAIMS = Claims(spatial=(1, 2), clips=False)
 
-EVEN: known.Law = {"law.even_block": (known.UNTOUCHED, (-0.53, -0.45))}
+EVEN: deviations.Law = {"law.even_block": (events.UNTOUCHED, (-0.53, -0.45))}
 EXPECT = [
-    *known.MULTIPLIED,
-    *known.nothing_kept("0 / 0 where nothing is kept is NaN"),
-    *known.deviations(
+    *deviations.MULTIPLIED,
+    *deviations.nothing_kept("0 / 0 where nothing is kept is NaN"),
+    *deviations.of_law(
         EVEN, "the valid region ends b // 2 before both borders: for an even block a row and a column less"
     ),
 ]
@@ -45,26 +46,26 @@ GRADIENT = (
     "g = t.gradient(y, x, {dy}); print((g != 0).numpy()[{where}].mean())"
 )
 REPRODUCE = {
-    "values.dropped_zero": known.command(
+    "values.dropped_zero": reproduce.command(
         PRELUDE,
         "x = np.ones((100, 9, 9, 1), 'f4')",
         "y, n = (np.array(f(v, 0.3, 3)) for v in (x, x * np.nan))",
         "print((n[y == 0] != 0).mean())",
     ),
-    "values.nothing_kept": known.command(
+    "values.nothing_kept": reproduce.command(
         PRELUDE, "print((f(np.ones((20, 5, 5, 1), 'f4'), 1.0, 5) != 0).numpy().mean())"
     ),
-    "gradient.nonfinite": known.command(
+    "gradient.nonfinite": reproduce.command(
         PRELUDE, "x = tf.ones((100, 9, 9, 1))", GRADIENT.format(p=0.3, b=3, dy="y + np.inf", where="(y == 0).numpy()")
     ),
-    "gradient.nothing_kept": known.command(
+    "gradient.nothing_kept": reproduce.command(
         PRELUDE, "x = tf.ones((20, 5, 5, 1))", GRADIENT.format(p=1.0, b=5, dy="y", where="...")
     ),
-    **known.law_lines(PRELUDE, ANSWER, EVEN),
+    **reproduce.law_lines(PRELUDE, ANSWER, EVEN),
 }
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
     from dropblock_conformance.subjects.bridges.tf import subject
 
-    return subject("keras-drop-block", layer, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return subject("keras-drop-block", layer, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

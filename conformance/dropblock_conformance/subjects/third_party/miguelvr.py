@@ -6,8 +6,8 @@ from typing import Any
 from dropblock import DropBlock2D, DropBlock3D, LinearScheduler
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 LAYERS = {2: DropBlock2D, 3: DropBlock3D}
 
@@ -28,24 +28,26 @@ def schedule(keep_prob: float, steps: int) -> Iterator[float]:
 # meant to work, its code says. Nothing says what a block larger than the map should do, or half precision.
 CLAIMS = Claims(per_channel=False, spatial=(2, 3), clips=False)
 
-FLAT = known.P_OVER_AREA | known.P_OVER_AREA_EVEN
+FLAT = deviations.P_OVER_AREA | deviations.P_OVER_AREA_EVEN
 EXPECT = [
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept; where nothing is, 0 / 0 is NaN"),
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept; where nothing is, 0 / 0 is NaN"),
     Deviation("schedule.ends", "a schedule of one value holds the start, not the end", (0.0, 1.0)),
-    *known.deviations(
-        FLAT | known.P_OVER_AREA_RANK3,
+    *deviations.of_law(
+        FLAT | deviations.P_OVER_AREA_RANK3,
         "gamma is drop_prob / block_size^2 without Eq. (1)'s second factor, and seeds fall on the whole map",
     ),
 ]
 REPRODUCE = {
-    **known.torch_lines("from dropblock import DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
-    **known.torch_lines("from dropblock import DropBlock3D", "DropBlock3D({p}, {b})", [], known.P_OVER_AREA_RANK3),
+    **reproduce.torch_lines("from dropblock import DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
+    **reproduce.torch_lines(
+        "from dropblock import DropBlock3D", "DropBlock3D({p}, {b})", [], deviations.P_OVER_AREA_RANK3
+    ),
     "schedule.ends": 'python -c "from dropblock import DropBlock2D, LinearScheduler; '
     'd = LinearScheduler(DropBlock2D(0, 1), 0, 0.5, 1); d.step(); print(d.dropblock.drop_prob)"',
 }
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("miguelvr", build, CLAIMS, schedule), known.shown(EXPECT, REPRODUCE)
+    return of_modules("miguelvr", build, CLAIMS, schedule), reproduce.shown(EXPECT, REPRODUCE)

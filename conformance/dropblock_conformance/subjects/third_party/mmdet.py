@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 HOME = Path(str(import_module("mmdet").__file__)).parent
 DropBlock = runpy.run_path(str(HOME / "models" / "layers" / "dropblock.py"))["DropBlock"]
@@ -48,7 +48,7 @@ EPSILON = "1e-6 is added to the count, so the scale is wrong in its seventh digi
 EARLY = "the first of warmup_iters calls is at 1 / warmup_iters already: the warm-up is one step early throughout"
 EXPECT = [
     Deviation("mode.keep_prob_one", "it asserts that drop_prob is above 0: a limitation", raises="AssertionError"),
-    *known.MULTIPLIED,
+    *deviations.MULTIPLIED,
     *(Deviation(check, EPSILON, (2e-7, 1.1e-6)) for check in ("scale.claimed", "gradient.scale")),
     Deviation("schedule.ends", EARLY, (0.0, 1.0)),
     Deviation("schedule.linear", EARLY, (0.0, 1.0)),
@@ -67,7 +67,7 @@ FEW_KEPT = (
 )
 REPRODUCE = {
     "mode.keep_prob_one": f'python -c "{LOAD}; D(0.0, 7)"',
-    **known.torch_lines(LOAD, "D({p}, {b}, warmup_iters=0)", known.MULTIPLIED),
+    **reproduce.torch_lines(LOAD, "D({p}, {b}, warmup_iters=0)", deviations.MULTIPLIED),
     "scale.claimed": FEW_KEPT.format(of="d(x)"),
     "gradient.scale": FEW_KEPT.format(of="torch.autograd.grad(d(x).sum(), x)[0]"),
     "schedule.ends": WARMING.format(calls=1),
@@ -77,4 +77,4 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("mmdet", build, CLAIMS, schedule), known.shown(EXPECT, REPRODUCE)
+    return of_modules("mmdet", build, CLAIMS, schedule), reproduce.shown(EXPECT, REPRODUCE)

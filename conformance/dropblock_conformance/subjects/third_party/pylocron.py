@@ -3,9 +3,11 @@
 from importlib import import_module
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
 import_torchvision()  # which holocron imports
 DropBlock2d = import_module("holocron.nn").DropBlock2d
@@ -20,36 +22,36 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 # fails, as the mask comes out one unit too large.
 CLAIMS = Claims(per_channel=False, dtypes=DTYPES, even_blocks=False, clips=False)
 
-LAW: known.Law = {
+LAW: deviations.Law = {
     "law.paper": ("unit (6, 6) kept", (-1.0, -0.985)),
-    "law.full_map": (known.UNTOUCHED, (-0.985, -0.970)),
+    "law.full_map": (events.UNTOUCHED, (-0.985, -0.970)),
     "law.non_square": ("unit (2, 4) kept", (-0.96, -0.94)),
     "law.wide": ("units 36 to 69 of a row all kept", (-0.94, -0.91)),
     "law.low_keep_prob": ("unit (2, 2) kept", (-0.96, -0.94)),
     "law.keep_prob_zero": ("unit (1, 2) kept", (-0.945, -0.925)),
     "law.corners": ("unit (0, 5) kept", (-0.85, -0.81)),
-    "law.one_block": (known.ONE_BLOCK, (-0.97, -0.95)),
+    "law.one_block": (events.ONE_BLOCK, (-0.97, -0.95)),
     "law.pairs": ("units (2, 2), (3, 3) all kept", (-0.96, -0.94)),
-    "law.float16": (known.UNTOUCHED, (-0.91, -0.86)),
-    "law.bfloat16": (known.UNTOUCHED, (-0.91, -0.86)),
+    "law.float16": (events.UNTOUCHED, (-0.91, -0.86)),
+    "law.bfloat16": (events.UNTOUCHED, (-0.91, -0.86)),
     "law.drawn": ("law.paper", (-1.0, -0.5)),
 }
 EXPECT = [
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.rounding(
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.rounding(
         "count and scale are rounded to the activations' dtype", ("scale.claimed", "gradient.scale", "scale.bfloat16")
     ),
-    *known.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept"),
-    *known.deviations(
+    *deviations.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept"),
+    *deviations.of_law(
         LAW, "drop_prob is divided by block_size^2 twice, in the layer and in its function: 0.16% dropped of 14x14"
     ),
-    *known.deviations(known.LOST_IN_FLOAT16, known.OVERFLOW),
+    *deviations.of_law(deviations.LOST_IN_FLOAT16, deviations.OVERFLOW),
 ]
-REPRODUCE = known.torch_lines(
-    "from holocron.nn import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW | known.LOST_IN_FLOAT16
+REPRODUCE = reproduce.torch_lines(
+    "from holocron.nn import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW | deviations.LOST_IN_FLOAT16
 )
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("pylocron", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("pylocron", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

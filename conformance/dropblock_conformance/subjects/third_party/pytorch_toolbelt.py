@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
 import_torchvision()  # which the package imports
 dropblock = import_module("pytorch_toolbelt.modules.dropblock")
@@ -36,18 +37,18 @@ def schedule(keep_prob: float, steps: int) -> Iterator[float]:
 # meant to work, and half precision (a comment tells of an overflow in float16), its code says.
 CLAIMS = Claims(per_channel=False, spatial=(2, 3), dtypes=DTYPES, clips=False)
 
-FLAT = known.P_OVER_AREA | known.P_OVER_AREA_EVEN
+FLAT = deviations.P_OVER_AREA | deviations.P_OVER_AREA_EVEN
 SHORT = "drop_prob is raised at one step too few, so it never arrives; a schedule of no steps divides by zero"
 EXPECT = [
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
-    *known.nothing_kept("gamma at keep_prob 0 is below 1; where nothing is kept count / 0 times zero is NaN"),
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
+    *deviations.nothing_kept("gamma at keep_prob 0 is below 1; where nothing is kept count / 0 times zero is NaN"),
     Deviation("schedule.ends", SHORT, (0.0, 1.0)),
     Deviation("schedule.linear", SHORT, (0.0, 1.0)),
     Deviation("schedule.training_calls", "every forward call in training is a step", (0.0, 1.0)),
-    *known.deviations(
-        FLAT | known.P_OVER_AREA_RANK3,
+    *deviations.of_law(
+        FLAT | deviations.P_OVER_AREA_RANK3,
         "gamma is drop_prob / block_size^2 without Eq. (1)'s second factor, and seeds fall on the whole map",
     ),
 ]
@@ -58,8 +59,8 @@ SCHEDULED = (
     '[d(torch.ones(1, 1, 1, 1)) for _ in range({calls})]; print(d.dropblock.drop_prob)"'
 )
 REPRODUCE = {
-    **known.torch_lines(f"{IMPORT} DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
-    **known.torch_lines(f"{IMPORT} DropBlock3D", "DropBlock3D({p}, {b})", [], known.P_OVER_AREA_RANK3),
+    **reproduce.torch_lines(f"{IMPORT} DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
+    **reproduce.torch_lines(f"{IMPORT} DropBlock3D", "DropBlock3D({p}, {b})", [], deviations.P_OVER_AREA_RANK3),
     "schedule.ends": SCHEDULED.format(calls=100),
     "schedule.linear": SCHEDULED.format(calls=100),
     "schedule.training_calls": SCHEDULED.format(calls=3),
@@ -67,4 +68,4 @@ REPRODUCE = {
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("pytorch-toolbelt", build, CLAIMS, schedule), known.shown(EXPECT, REPRODUCE)
+    return of_modules("pytorch-toolbelt", build, CLAIMS, schedule), reproduce.shown(EXPECT, REPRODUCE)

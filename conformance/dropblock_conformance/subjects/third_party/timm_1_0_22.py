@@ -7,9 +7,11 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
 import_torchvision()  # which timm imports
 DropBlock2d = import_module("timm.layers").DropBlock2d
@@ -30,41 +32,43 @@ def build_exact(rank: int, keep_prob: float, block_size: int) -> Any:
 CLAIMS = Claims(dtypes=DTYPES, even_blocks=False, clips=False)
 
 COMMON = [
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.nothing_kept("in float16 the scale, count / 1e-6, is infinite, and times zero NaN"),
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.nothing_kept("in float16 the scale, count / 1e-6, is infinite, and times zero NaN"),
 ]
 ROUNDS = "the scale is rounded to the activations' dtype, so a product is rounded twice"
-LAW = known.WHOLE_MAP | known.WHOLE_MAP_HALF
+LAW = deviations.WHOLE_MAP | deviations.WHOLE_MAP_HALF
 EXPECT = [
     *COMMON,
-    *known.rounding(ROUNDS),
-    *known.deviations(LAW, "gamma is Eq. (1)'s, but the fast way seeds the whole map"),
+    *deviations.rounding(ROUNDS),
+    *deviations.of_law(LAW, "gamma is Eq. (1)'s, but the fast way seeds the whole map"),
 ]
-REPRODUCE = known.torch_lines("from timm.layers import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW, "float16")
+REPRODUCE = reproduce.torch_lines(
+    "from timm.layers import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW, "float16"
+)
 
 # The valid region is laid out as [width, height] and read as [height, width].
-SCRAMBLED: known.Law = {
+SCRAMBLED: deviations.Law = {
     "law.non_square": ("unit (2, 4) kept", (-0.25, -0.18)),
     "law.wide": ("units 36 to 69 of a row all kept", (-0.36, -0.28)),
     "law.keep_prob_zero": ("unit (0, 0) kept", (0.67, 0.78)),
     "law.corners": ("unit (4, 5) kept", (0.75, 0.86)),
     "law.drawn": ("law.non_square", (-1.0, 100.0)),
 }
-COARSE: known.Law = {
-    "law.float16": (known.UNTOUCHED, (0.08, 0.16)),
-    "law.bfloat16": (known.UNTOUCHED, (-1.0, -0.99)),
+COARSE: deviations.Law = {
+    "law.float16": (events.UNTOUCHED, (0.08, 0.16)),
+    "law.bfloat16": (events.UNTOUCHED, (-1.0, -0.99)),
 }
 EXPECT_EXACT = [
     *COMMON,
     # At scale.bfloat16's setting nothing is dropped, so nothing is scaled.
-    *known.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.float16")),
-    *known.deviations(SCRAMBLED, "the valid region of a map that is not square is transposed in memory"),
-    *known.deviations(
+    *deviations.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.float16")),
+    *deviations.of_law(SCRAMBLED, "the valid region of a map that is not square is transposed in memory"),
+    *deviations.of_law(
         COARSE, "1 - gamma is compared in half precision: in bfloat16 a gamma below 1/256 never drops, as 28x28, 7, 0.1"
     ),
 ]
-REPRODUCE_EXACT = known.torch_lines(
+REPRODUCE_EXACT = reproduce.torch_lines(
     "from timm.layers import DropBlock2d",
     "DropBlock2d({p}, {b}, fast=False)",
     EXPECT_EXACT,
@@ -74,8 +78,8 @@ REPRODUCE_EXACT = known.torch_lines(
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("timm-1.0.22", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("timm-1.0.22", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)
 
 
 def exact() -> tuple[Subject, list[Deviation]]:
-    return subject("timm-1.0.22-exact", build_exact, CLAIMS), known.shown(EXPECT_EXACT, REPRODUCE_EXACT)
+    return of_modules("timm-1.0.22-exact", build_exact, CLAIMS), reproduce.shown(EXPECT_EXACT, REPRODUCE_EXACT)

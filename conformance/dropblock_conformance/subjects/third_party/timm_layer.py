@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
 import_torchvision()  # which timm imports
 DropBlock2d = import_module("timm.layers").DropBlock2d
@@ -28,27 +29,29 @@ def build_per_channel(rank: int, keep_prob: float, block_size: int) -> Any:
 CLAIMS = Claims(per_channel=False, dtypes=DTYPES)
 PER_CHANNEL = Claims(dtypes=DTYPES)
 
-LAW = known.WHOLE_MAP | known.WHOLE_MAP_EVEN | known.WHOLE_MAP_CLIPPED | known.WHOLE_MAP_HALF
+LAW = deviations.WHOLE_MAP | deviations.WHOLE_MAP_EVEN | deviations.WHOLE_MAP_CLIPPED | deviations.WHOLE_MAP_HALF
 EXPECT = [
-    known.OVER_THE_BORDER,
-    Deviation("mask.clipped", known.OVER_THE_BORDER.reason, known.ANY_SHARE),
-    *known.MULTIPLIED,
-    *known.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
-    *known.nothing_kept("in float16 the scale, count / 1e-7, is infinite, and times zero NaN"),
-    *known.deviations(
+    deviations.OVER_THE_BORDER,
+    Deviation("mask.clipped", deviations.OVER_THE_BORDER.reason, deviations.ANY_SHARE),
+    *deviations.MULTIPLIED,
+    *deviations.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
+    *deviations.nothing_kept("in float16 the scale, count / 1e-7, is infinite, and times zero NaN"),
+    *deviations.of_law(
         LAW, "gamma is Eq. (1)'s, but seeds fall on the whole map: at 0.1 it drops 20.9% of 14x14 and 93% of 7x7"
     ),
 ]
 IMPORT = "from timm.layers import DropBlock2d"
-REPRODUCE = known.torch_lines(IMPORT, "DropBlock2d({p}, {b})", EXPECT, LAW, "float16")
-REPRODUCE_PER_CHANNEL = known.torch_lines(
+REPRODUCE = reproduce.torch_lines(IMPORT, "DropBlock2d({p}, {b})", EXPECT, LAW, "float16")
+REPRODUCE_PER_CHANNEL = reproduce.torch_lines(
     IMPORT, "DropBlock2d({p}, {b}, couple_channels=False)", EXPECT, LAW, "float16"
 )
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("timm", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("timm", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)
 
 
 def per_channel() -> tuple[Subject, list[Deviation]]:
-    return subject("timm-per-channel", build_per_channel, PER_CHANNEL), known.shown(EXPECT, REPRODUCE_PER_CHANNEL)
+    return of_modules("timm-per-channel", build_per_channel, PER_CHANNEL), reproduce.shown(
+        EXPECT, REPRODUCE_PER_CHANNEL
+    )

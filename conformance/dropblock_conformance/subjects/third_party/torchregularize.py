@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import Any
 
 from dropblock_conformance.subject import Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
 
 DropBlock2D = import_module("torchregularize").DropBlock2D
 
@@ -18,17 +18,17 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 # a mask and that nothing is scaled, its code says. An even block fails, as the mask comes out one unit too large.
 CLAIMS = Claims(per_channel=False, renorm="none", even_blocks=False, clips=False)
 
-LAW = known.P_OVER_AREA
+LAW = deviations.P_OVER_AREA
 EXPECT = [
-    known.OVER_THE_BORDER,
-    *known.MULTIPLIED,
-    *known.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept"),
-    *known.deviations(
+    deviations.OVER_THE_BORDER,
+    *deviations.MULTIPLIED,
+    *deviations.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept"),
+    *deviations.of_law(
         LAW, "map sizes cancel: gamma is drop_prob / block_size^2 without Eq. (1)'s second factor, on the whole map"
     ),
 ]
-REPRODUCE = known.torch_lines("from torchregularize import DropBlock2D", "DropBlock2D({b}, {p})", EXPECT, LAW)
+REPRODUCE = reproduce.torch_lines("from torchregularize import DropBlock2D", "DropBlock2D({b}, {p})", EXPECT, LAW)
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("torchregularize", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("torchregularize", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from dropblock_conformance.checks import events
 from dropblock_conformance.subject import DTYPES, Claims, Deviation, Subject
-from dropblock_conformance.subjects.bridges.torch import import_torchvision, subject
-from dropblock_conformance.subjects.third_party import known
+from dropblock_conformance.subjects.bridges.torch import of_modules
+from dropblock_conformance.subjects.third_party import deviations, reproduce
+from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 
 ops = import_torchvision().ops
 LAYERS = {2: ops.DropBlock2d, 3: ops.DropBlock3d}
@@ -20,20 +22,24 @@ def build(rank: int, keep_prob: float, block_size: int) -> Any:
 CLAIMS = Claims(spatial=(2, 3), dtypes=DTYPES, even_blocks=False)
 
 SQUARE = "a block larger than the map is clipped to a square of the map's shorter side"
-LAW: known.Law = {"law.clipped": (known.UNTOUCHED, (0.30, 0.40))}
+LAW: deviations.Law = {"law.clipped": (events.UNTOUCHED, (0.30, 0.40))}
 ROUNDS = "count and scale are rounded to the activations' dtype, and eps, 1e-6, is added to the count"
 EXPECT = [
-    Deviation("mask.clipped", SQUARE, known.ANY_SHARE),
-    *known.MULTIPLIED,
-    *known.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.bfloat16")),
-    *known.nothing_kept("in float16 the scale, count / eps, is infinite, and times zero NaN"),
-    *known.deviations(LAW, SQUARE),
-    *known.deviations(known.LOST_IN_FLOAT16, known.OVERFLOW),
+    Deviation("mask.clipped", SQUARE, deviations.ANY_SHARE),
+    *deviations.MULTIPLIED,
+    *deviations.rounding(ROUNDS, ("scale.claimed", "gradient.scale", "scale.bfloat16")),
+    *deviations.nothing_kept("in float16 the scale, count / eps, is infinite, and times zero NaN"),
+    *deviations.of_law(LAW, SQUARE),
+    *deviations.of_law(deviations.LOST_IN_FLOAT16, deviations.OVERFLOW),
 ]
-REPRODUCE = known.torch_lines(
-    "from torchvision.ops import DropBlock2d", "DropBlock2d({p}, {b})", EXPECT, LAW | known.LOST_IN_FLOAT16, "float16"
+REPRODUCE = reproduce.torch_lines(
+    "from torchvision.ops import DropBlock2d",
+    "DropBlock2d({p}, {b})",
+    EXPECT,
+    LAW | deviations.LOST_IN_FLOAT16,
+    "float16",
 )
 
 
 def candidate() -> tuple[Subject, list[Deviation]]:
-    return subject("torchvision", build, CLAIMS), known.shown(EXPECT, REPRODUCE)
+    return of_modules("torchvision", build, CLAIMS), reproduce.shown(EXPECT, REPRODUCE)

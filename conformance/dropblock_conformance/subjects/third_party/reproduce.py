@@ -1,88 +1,19 @@
-"""What is known of several third-party layers alike: deviations, and commands of one line that show them.
+"""Commands of one line that show a deviation with the accused library alone.
 
-Such a command uses PyTorch and the accused library only. For a law it prints how often an event occurs, in maps of the
-check's own setting; for any other check the share of units that are wrong. The paper's value is another.
+For a law a command prints how often an event occurs, in maps of the check's own setting; for any other check the share
+of units that are wrong. The paper's value is another.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from dropblock_conformance.checks import all_checks
+from dropblock_conformance.checks.events import ONE_BLOCK, UNTOUCHED
+from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.subject import Deviation
+from dropblock_conformance.subjects.third_party.deviations import CENTRE, LOST, Law
 
-Effect = tuple[float, float]
-
-ANY_SHARE = (0.0, 1.0)
-UNTOUCHED = "a map left untouched"
-ONE_BLOCK = "exactly one block dropped"
-CENTRE = "the block at (1, 1), of the maps with one block"
-LOST = "lost"  # units that are zero, dropped or not
-
-MULTIPLIED = [
-    Deviation("values.dropped_zero", "the mask is multiplied, so NaN and infinity go through", ANY_SHARE),
-    Deviation("gradient.nonfinite", "the mask is multiplied, so infinity from above becomes NaN", ANY_SHARE),
-]
-OVER_THE_BORDER = Deviation("mask.blocks", "seeds fall on the whole map, so blocks hang over its border", ANY_SHARE)
-
-
-ROUNDED_TWICE = {
-    "scale.claimed": (2e-7, 0.02),
-    "gradient.scale": (2e-7, 0.02),
-    "scale.float16": (2e-4, 0.002),
-    "scale.bfloat16": (0.002, 0.02),
-}
-
-
-def rounding(reason: str, checks: Iterable[str] = tuple(ROUNDED_TWICE)) -> list[Deviation]:
-    """Where values in half precision are rounded more than once."""
-    return [Deviation(check, reason, ROUNDED_TWICE[check]) for check in checks]
-
-
-def nothing_kept(reason: str) -> list[Deviation]:
-    return [Deviation(check, reason, ANY_SHARE) for check in ("values.nothing_kept", "gradient.nothing_kept")]
-
-
-# Laws by check: the event that shows them best, and the effect as measured, with room for chance at every profile.
-Law = dict[str, tuple[str, Effect]]
-
-# Eq. (1)'s gamma, but seeds on the whole map.
-WHOLE_MAP: Law = {
-    "law.paper": (UNTOUCHED, (1.98, 2.11)),
-    "law.full_map": (UNTOUCHED, (2.90, 3.01)),
-    "law.non_square": (UNTOUCHED, (0.97, 1.12)),
-    "law.wide": (UNTOUCHED, (1.95, 2.12)),
-    "law.low_keep_prob": ("unit (0, 5) kept", (1.90, 2.00)),
-    "law.keep_prob_zero": ("unit (0, 0) kept", (1.57, 1.67)),
-    "law.corners": ("unit (0, 5) kept", (1.92, 2.04)),
-    "law.anchors": (CENTRE, (-0.26, -0.14)),  # a block at the border may come from several seeds
-    "law.one_block": (ONE_BLOCK, (-0.55, -0.48)),
-    "law.pairs": ("units (2, 1), (2, 4) all kept", (0.40, 0.50)),
-    "law.drawn": ("law.paper", (0.05, 100.0)),
-}
-WHOLE_MAP_EVEN: Law = {"law.even_block": (UNTOUCHED, (2.05, 2.22))}
-WHOLE_MAP_CLIPPED: Law = {"law.clipped": (UNTOUCHED, (5.60, 6.00))}
-WHOLE_MAP_HALF: Law = {"law.float16": (UNTOUCHED, (0.26, 0.36)), "law.bfloat16": (UNTOUCHED, (0.26, 0.36))}
-
-# A count in float16 that is infinite: every unit is zero.
-LOST_IN_FLOAT16: Law = {"scale.float16": (LOST, (0.99, 1.0))}
-OVERFLOW = "kept units are counted in float16, which ends at 65,504: the count is infinite, and all is lost"
-
-# drop_prob / block_size^2, and seeds on the whole map.
-P_OVER_AREA: Law = {
-    "law.paper": ("unit (6, 6) kept", (-0.70, -0.65)),
-    "law.full_map": (UNTOUCHED, (-0.14, -0.09)),
-    "law.non_square": ("unit (2, 4) kept", (-0.56, -0.51)),
-    "law.wide": ("units 36 to 69 of a row all kept", (-0.36, -0.31)),
-    # 56% too rarely in the middle and 55% too often in a corner: chance decides which is the larger.
-    "law.low_keep_prob": ("unit (2, 2) kept", (-0.58, 0.58)),
-    "law.keep_prob_zero": ("unit (1, 2) kept", (-0.44, -0.39)),
-    "law.corners": ("unit (0, 5) kept", (0.40, 0.45)),
-    "law.anchors": (CENTRE, (-0.11, -0.04)),  # a block at the border may come from several seeds
-    "law.one_block": (ONE_BLOCK, (-0.74, -0.69)),
-    "law.pairs": ("units (2, 2), (3, 3) all kept", (-0.58, -0.53)),
-    "law.drawn": ("law.paper", (-0.95, -0.02)),
-}
-P_OVER_AREA_EVEN: Law = {"law.even_block": ("unit (3, 3) kept", (-0.65, -0.60))}
-P_OVER_AREA_RANK3: Law = {"law.rank3": ("unit (0, 1, 1) kept", (-0.48, -0.43))}
+CHECKS = all_checks()
 
 
 def shown(expect: Iterable[Deviation], commands: Mapping[str, str]) -> list[Deviation]:
@@ -90,30 +21,28 @@ def shown(expect: Iterable[Deviation], commands: Mapping[str, str]) -> list[Devi
     return [replace(deviation, reproduce=commands[deviation.check]) for deviation in expect]
 
 
-def deviations(law: Law, reason: str) -> list[Deviation]:
-    return [Deviation(check, reason, effect) for check, (_, effect) in law.items()]
-
-
-# Each check's number of maps, their size, its block and drop probability.
-SETTINGS = {
-    "law.paper": (100_000, "14, 14", 7, 0.1),
-    "law.full_map": (100_000, "7, 7", 7, 0.25),
-    "law.non_square": (100_000, "5, 9", 3, 0.35),
-    "law.wide": (100_000, "3, 70", 3, 0.05),
-    "law.even_block": (100_000, "6, 7", 4, 0.4),
-    "law.clipped": (100_000, "5, 9", 7, 0.3),
-    "law.low_keep_prob": (100_000, "6, 6", 3, 0.8),
-    "law.keep_prob_zero": (100_000, "5, 6", 3, 1.0),
-    "law.corners": (100_000, "5, 6", 3, 0.7),
-    "law.anchors": (400_000, "5, 5", 3, 0.36),
-    "law.one_block": (100_000, "5, 5", 3, 0.125),
-    "law.pairs": (100_000, "6, 6", 3, 0.5),
-    "law.rank3": (100_000, "4, 4, 4", 3, 0.5),
-    "law.float16": (20_480, "16, 16", 3, 0.024),
-    "law.bfloat16": (20_480, "16, 16", 3, 0.024),
-    "mask.blocks": (1_000, "7, 9", 3, 0.1),
-    "mask.clipped": (1_000, "5, 9", 7, 0.1),
+# How many maps a command of a check looks at, where these are not MAPS.
+MAPS = 100_000
+OTHER_MAPS = {"law.anchors": 400_000, "law.float16": 20_480, "law.bfloat16": 20_480}
+# Structure holds at every setting; these show a block that hangs over the border.
+STRUCTURE = {
+    "mask.blocks": (1_000, Configuration((7, 9), 3, 0.9)),
+    "mask.clipped": (1_000, Configuration((5, 9), 7, 0.9)),
 }
+
+
+def has_setting(check: str) -> bool:
+    return check in STRUCTURE or (check in CHECKS and bool(CHECKS[check].at))
+
+
+def setting(check: str) -> tuple[int, Configuration]:
+    """The number of maps that a command looks at, and the check's own configuration."""
+    if check in STRUCTURE:
+        return STRUCTURE[check]
+    (configuration,) = CHECKS[check].at.values()
+    return OTHER_MAPS.get(check, MAPS), configuration
+
+
 # What is counted of the answer y, an array [maps, *size].
 SHARES = {
     UNTOUCHED: "(y != 0).reshape(len(y), -1).all(1)",
@@ -135,11 +64,11 @@ def law_lines(prelude: str, answer: str, law: Law) -> dict[str, str]:
 
 
 def line(prelude: str, answer: str, check: str, event: str = "") -> str:
-    n, feat, block, p = SETTINGS[check]
-    sides = (5, 7) if check == "mask.clipped" else (block, block)
-    padding = ((0, 0), *((side - 1, side - 1) for side in sides))
+    n, c = setting(check)
+    feat, p = ", ".join(map(str, c.feat)), round(1 - c.keep_prob, 10)
+    padding = ((0, 0), *((side - 1, side - 1) for side in c.block))
     dtype = check.removeprefix("law.") if check in ("law.float16", "law.bfloat16") else "float32"
-    program = [prelude, "y = " + answer.format(n=n, feat=feat, p=p, b=block, dtype=dtype)]
+    program = [prelude, "y = " + answer.format(n=n, feat=feat, p=p, b=c.block_size, dtype=dtype)]
     one = "z = y == 0; o = w(z, (3, 3), (1, 2)).all((-1, -2))[z.sum((1, 2)) == 9]"  # blocks of maps that have one
     if event.startswith("unit ("):
         unit = event.removeprefix("unit (").removesuffix(") kept")
@@ -150,7 +79,7 @@ def line(prelude: str, answer: str, check: str, event: str = "") -> str:
     elif event in SHARES:
         program.append(f"print(({SHARES[event]}).mean())")
     else:
-        words = {"block": sides, "padding": padding}
+        words = {"block": c.block, "padding": padding}
         program = ["import numpy as np", WINDOWS, *program, WHOLE.format(**words), STRAY.format(**words)]
     return command(*program)
 
@@ -242,7 +171,7 @@ def torch_lines(
     # 128 maps at a time, of which no count in float16 overflows.
     parts = f"torch.cat([{layer}(v) for v in torch.ones({{n}}, 1, {{feat}}, dtype=torch.{{dtype}}).split(128)])"
     found = law_lines(
-        prelude, answer, {check: seen for check, seen in law.items() if check in (*SETTINGS, "law.drawn")}
+        prelude, answer, {check: seen for check, seen in law.items() if has_setting(check) or check == "law.drawn"}
     )
     if "law.float16" in found:
         found["law.float16"] = line(prelude, f"{parts}.float().numpy()[:, 0]", "law.float16", law["law.float16"][0])

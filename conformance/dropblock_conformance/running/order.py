@@ -1,0 +1,57 @@
+"""What is asked of one subject, and a report of one that cannot be had."""
+
+from dataclasses import asdict, dataclass
+
+from dropblock_conformance.checks import find
+from dropblock_conformance.judging.profile import PROFILES
+from dropblock_conformance.result import Report
+from dropblock_conformance.running.run import Run
+from dropblock_conformance.running.versions import versions
+from dropblock_conformance.subjects import BUILT_IN, WORKER, load
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of one subject; `name` as :func:`load` takes it, the rest as in :class:`Run`."""
+
+    name: str
+    profile: str = "standard"
+    seed: int = 0
+    checks: tuple[str, ...] | None = None
+    subjects_in_run: int = 1
+    timeout: float | None = None
+
+    def validate(self) -> None:
+        """Refuse what can be refused without loading a built-in's framework.
+
+        Raises:
+            ValueError: the message says what is wrong.
+        """
+        if self.name in BUILT_IN or self.name.startswith(WORKER):
+            find(self.checks or ())
+        else:
+            self.run()
+
+    def run(self) -> Run:
+        """The run in this process.
+
+        Raises:
+            ValueError: the subject cannot be had, or what it declares is wrong.
+        """
+        candidate = load(self.name)
+        options = {key: value for key, value in asdict(self).items() if key != "name"}
+        return Run(candidate.subject, expect=candidate.expect, repeat=candidate.repeat, **options)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a check, tried twice at most: after these a process has hung where nothing interrupts it."""
+        return 2 * (PROFILES[self.profile].timeout if self.timeout is None else self.timeout) + 60
+
+
+class UnavailableError(Exception):
+    """The subject cannot be had here; the message says why."""
+
+
+def unavailable(order: Order, reason: str) -> Report:
+    """The report of a subject that cannot be had."""
+    return Report(order.name, None, order.profile, order.seed, 0.0, [], [], 0.0, versions(), reason)
