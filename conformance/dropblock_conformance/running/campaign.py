@@ -23,10 +23,10 @@ class Progress:
 
 
 class Work:
-    """Which process does what next, for threads that each mind one.
+    """What each process does next. A thread stands for each process.
 
-    A process stays with one subject, since to load a framework takes seconds. When no check of it is left it takes a
-    subject that nobody works on, and in the end one of which much is left.
+    A process keeps its subject until no check of it is left, because loading a framework takes seconds. Then it takes a
+    subject that no process has, and at last it helps with the subject that has most checks left.
     """
 
     WORTH_LOADING = 3  # checks
