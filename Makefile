@@ -1,4 +1,5 @@
-# Two commands do all: `make conformance` and `make test`. Both make the environment first, once.
+# `make check` while you work, `make test` and `make conformance` before a push, `make test-all` and `make matrix` before
+# a release. Each makes the environment first, once.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -9,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install test conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
+.PHONY: help install check test test-all conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,18 +25,25 @@ install: .venv/.stamp  ## Make .venv, with everything pinned.
 	$(BIN)/pip install --quiet torch jax tensorflow-cpu --editable '.[conformance,dev]'
 	@touch $@
 
-test: lint types  ## Lint, check types, run the tests with coverage, then those of the oldest dependencies.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov  # a thread a worker: more only wait for one another
+check: lint types  ## Lint, check types, run the core's tests and those of what you changed.
+	$(TESTS) $$($(BIN)/python tests/of_changes.py)
+
+# A thread a worker: more would only wait for one another.
+TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+test: lint types  ## Lint, check types, run the tests with coverage, then some with the oldest dependencies.
+	$(TESTS) --cov
 	@$(MAKE) --no-print-directory test-oldest
 
-# The longest first, so that the processes finish together. What is compiled goes by the quick profile.
-COMPILED := tf-xla equinox tf flax tf-function keras-tf jax jax-jit torch-compile torch-triton keras-jax keras-torch
-RUN = $(BIN)/dropblock-conformance run --jobs 2
+test-all: lint types  ## The same with every test there is, whole product grids included.
+	$(TESTS) --cov -m ""
+	@$(MAKE) --no-print-directory test-oldest
 
-conformance: install  ## Certify our backends and a third-party layer; reports go to build/.
+# The longest first, so that the processes finish together.
+conformance: install  ## Certify each framework's main subject and a third-party layer; reports go to build/.
 	@mkdir -p build
-	$(RUN) numpy torch miguelvr --profile standard --html build/standard.html --json build/standard.json
-	$(RUN) $(COMPILED) --profile quick --timeout 900 --html build/quick.html --json build/quick.json
+	$(BIN)/dropblock-conformance run keras-tf tf jax torch numpy miguelvr --jobs 2 --profile quick --timeout 900 \
+		--html build/conformance.html --json build/conformance.json
 
 matrix: .venv-third-party/.stamp  ## Certify all there is, ours and others', by the quick profile; writes docs/matrix.md.
 	@mkdir -p build
@@ -50,8 +58,8 @@ matrix: .venv-third-party/.stamp  ## Certify all there is, ours and others', by 
 	.venv-third-party/bin/pip install --quiet --no-deps --requirement conformance/third-party.txt
 	@touch $@
 
-test-oldest: .venv-oldest/.stamp  ## Test the core under the lower bounds that pyproject.toml states.
-	.venv-oldest/bin/pytest -n 2 tests/core
+test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, with the lower bounds that pyproject.toml states.
+	.venv-oldest/bin/pytest -n 2 tests/core tests/conformance/judging
 
 # No framework here: tests that need one skip themselves.
 .venv-oldest/.stamp: pyproject.toml constraints.txt tests/oldest.py

@@ -87,7 +87,11 @@ def test_a_log_of_several_subjects_counts_them_all_and_says_which_cannot_be_had(
     run = Run(NUMPY, profile="quick", checks=["seed.same"])
     one, other, gone = Order("one", checks=("seed.same",)), Order("other", checks=("seed.same",)), Order("gone")
     to, seen = console(force_terminal=False)
-    list(terminal.watch(to, [*events(run, one), Progress(gone, UnavailableError("no [such] thing")), *events(run, other)]))
+    list(
+        terminal.watch(
+            to, [*events(run, one), Progress(gone, UnavailableError("no [such] thing")), *events(run, other)]
+        )
+    )
     log = [line for line in seen().splitlines() if "/" in line.split(" ")[0] or "gone" in line]
     assert [line.split()[:3] for line in log] == [
         ["1/1", "numpy", "seed.same"],
