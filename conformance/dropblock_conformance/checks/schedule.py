@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dropblock_conformance.judging.answers import BadOutputError, SubjectError
+from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.judging.check import Context, Finding, NotApplicableError, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.exact import for_all
@@ -27,11 +28,11 @@ def values(subject: Subject, case: Case, between: Callable[[], object] | None = 
     keep_prob, steps = case
     found: list[float] = []
     try:
-        schedule = subject.schedule(keep_prob, steps)
+        schedule = in_subject(subject.schedule, keep_prob, steps)
         if between is not None and not isinstance(schedule, Iterator):
             raise NotApplicableError("its schedule returns finished values; return an iterator to have it interrupted")
         iterator = iter(schedule)
-        while (value := next(iterator, None)) is not None and len(found) <= steps + 1:
+        while (value := in_subject(next, iterator, None)) is not None and len(found) <= steps + 1:
             found.append(float(value))
             if between is not None:
                 between()

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.subject import Array, Claims, Subject
 from dropblock_core.validate import is_real_floating
 
@@ -40,7 +41,7 @@ def call(
         SubjectError, BadOutputError, NothingKeptError
     """
     try:
-        y = subject.call(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
+        y = in_subject(subject.call, x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
     except Exception as error:
         raise SubjectError(f"{type(error).__name__}: {error}") from error
     return checked(y, x, subject.claims, nan_is_an_answer=nan_is_an_answer)
@@ -52,7 +53,7 @@ def gradient(
     """``(y, dx)`` of one training call, looked at as :func:`call` does; dx may hold NaN for its own check to see."""
     assert subject.grad is not None
     try:
-        pair = subject.grad(x, dy, keep_prob=keep_prob, block_size=block_size, seed=seed)
+        pair = in_subject(subject.grad, x, dy, keep_prob=keep_prob, block_size=block_size, seed=seed)
     except Exception as error:
         raise SubjectError(f"{type(error).__name__}: {error}") from error
     if not isinstance(pair, tuple) or len(pair) != 2:

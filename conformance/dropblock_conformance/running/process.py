@@ -12,12 +12,12 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from dropblock_conformance.checks import all_checks
+from dropblock_conformance.judging.attempt import Attempt
 from dropblock_conformance.pipe.child import GRACE, ChildProcess
 from dropblock_conformance.pipe.protocol import pipes
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.running.order import Order, UnavailableError
 from dropblock_conformance.running.run import command_to_repeat
-from dropblock_conformance.running.timeout import CHECK_THREAD
 
 
 class Isolated:
@@ -141,7 +141,7 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
     checks = {check.id: check for check in run.checks}
     for question in questions:
         result = run.result(checks[json.loads(question)["check"]])
-        hung = any(thread.name == CHECK_THREAD for thread in threading.enumerate())
+        hung = any(isinstance(thread, Attempt) for thread in threading.enumerate())
         _send(answers, {"result": asdict(result), "leaves": hung})
         if hung:
             return None
