@@ -66,7 +66,7 @@ test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, wit
 	$(PYTHON) -m venv .venv-oldest
 	$(PYTHON) tests/oldest.py > .venv-oldest/constraints.txt
 	PIP_CONSTRAINT=.venv-oldest/constraints.txt .venv-oldest/bin/pip install --quiet \
-		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema
+		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema psutil
 	@touch $@
 
 # glibc returns large arrays to the system at once, and fetching their pages anew costs more than what is measured.

@@ -42,7 +42,7 @@ def test_kept_values_are_held_to_their_last_bits(dtype: str) -> None:
     x = setting.values()
     scale = claimed_scale(Claims(), setting, DROPPED)
     wide = np.float64 if dtype == "float64" else np.float32
-    y = (np.where(DROPPED, 0, x).astype(wide) * wide(scale)).astype(dtype_named(dtype))
+    y = (np.where(DROPPED, x.dtype.type(0), x).astype(wide) * wide(scale)).astype(dtype_named(dtype))
     seen = require_scaled("values", x, y, ~DROPPED, scale, dtype)
     assert seen == f"all {(~DROPPED).sum():,} values are right to rounding"
     off = 1 + 8 * ROUNDOFF[dtype]  # four units in the last place
@@ -56,7 +56,7 @@ def test_kept_values_are_held_to_their_last_bits(dtype: str) -> None:
 def test_one_wrong_value_is_enough(value: float) -> None:
     x = SETTING.values()
     scale = claimed_scale(Claims(), SETTING, DROPPED)
-    right = (np.where(DROPPED, 0, x) * scale).astype(np.float32)
+    right = (np.where(DROPPED, x.dtype.type(0), x) * scale).astype(np.float32)
     y = right.copy()
     kept, dropped = (tuple(np.argwhere(units)[5]) for units in (~DROPPED, DROPPED))
     y[kept] = value
