@@ -7,6 +7,7 @@ import numpy as np
 from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
+from dropblock_core.renorm import counted_factor
 
 
 def drop_block(
@@ -92,11 +93,7 @@ def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[A
     )  # lines 5 and 6
     scale: Any = call.fixed_scale
     if scale is None:
-        # Over the tensor, the count without axes is ten times as fast.
-        axes = {"tensor": None, "sample": tuple(range(1, x.ndim)), "map": tuple(range(2, x.ndim))}[call.renorm]
-        count_ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=axes is not None)
-        # Where nothing is kept every unit is zeroed below, whatever its scale; 0 / 0 must not warn.
-        scale = call.count / np.maximum(count_ones, 1)
+        scale = counted_factor(dropped, call.renorm, call.count)
     wide = np.result_type(x.dtype, np.float32)
     y = np.empty_like(x, subok=False)
     # Line 8 before line 7: one pass in the wide type, rounded once. Selecting, not multiplying, keeps NaN out.
@@ -116,11 +113,7 @@ def _apply_words(x: Any, call: Call, seed: int) -> Any:
     wide = x.dtype if x.dtype == xp.float64 else xp.float32
     scale: Any = call.fixed_scale
     if scale is None:
-        high, low = words.subtract_limbs(call.count, *words.count_bits(space, dropped, call.renorm))
-        # Each conversion, the sum and the quotient round once: 2 ulp at most, at every size.
-        ones = xp.astype(high, wide) * 65536 + xp.astype(low, wide)
-        count = xp.asarray(float(call.count), dtype=wide, device=space.device)
-        scale = count / xp.where(ones > 0, ones, xp.ones_like(ones))
+        scale = words.counted_factor(space, call.count, *words.count_bits(space, dropped, call.renorm), wide)
     y = xp.astype(xp.astype(x, wide) * scale, x.dtype)  # line 8
     dropped = words.unpack(space, dropped, segments.feat)
     if arrays.is_torch(xp):

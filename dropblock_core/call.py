@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from dropblock_core import validate
 from dropblock_core.gamma import gamma
-from dropblock_core.law import expected_keep
+from dropblock_core.renorm import expected_factor, is_counted, scope_units
 from dropblock_core.stream import Segments
 
 
@@ -72,17 +72,13 @@ class Call:
     @property
     def fixed_scale(self) -> float | None:
         """Line 8's factor where rule R8 takes it from no count: ``renorm="expected"`` and ``"none"``."""
+        if is_counted(self.renorm):
+            return None
         if self.renorm == "none":
             return 1.0
-        if self.renorm == "expected":
-            kept = expected_keep(self.gamma, self.segments.block, self.segments.feat)
-            return 1.0 / kept if kept else 0.0
-        return None
+        return expected_factor(self.gamma, self.segments.block, self.segments.feat)
 
     @property
     def count(self) -> int:
         """count(M) of line 8 over the scope of `renorm`."""
-        units = 1
-        for f in self.segments.feat:
-            units *= f
-        return units * {"tensor": self.samples * self.maps, "sample": self.maps, "map": 1}[self.renorm]
+        return int(scope_units(self.renorm, (self.samples, self.maps, *self.segments.feat)))

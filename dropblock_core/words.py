@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dropblock_core import arrays
+from dropblock_core.renorm import scope_axes
 from dropblock_core.stream import MASK32, Segments, philox, philox_key, repeated, threshold_word, thresholds
 
 
@@ -200,7 +201,7 @@ def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
     xp = space.xp
     ones = xp.sum(popcount(space, rows), axis=tuple(range(2, rows.ndim)), dtype=space.dtype, keepdims=True)
     high, low = ones >> 16, ones & 0xFFFF
-    for axis in {"map": (), "sample": (1,), "tensor": (1, 0)}[scope]:
+    for axis in reversed(scope_axes(scope, 2)):
         high, low = _sum_limbs(space, high, low, axis)
     return high, low
 
@@ -220,6 +221,19 @@ def subtract_limbs(total: int, high: Any, low: Any) -> tuple[Any, Any]:
     """``total - (2^16 * high + low)`` in two limbs, for a total that is at least as large; no step leaves 32 bits."""
     low = (total & 0xFFFF) + 0x10000 - low
     return (total >> 16) + (low >> 16) - (high + 1), low & 0xFFFF
+
+
+def counted_factor(space: Words, count: int, high: Any, low: Any, wide: Any) -> Any:
+    """Line 8's ``count(M) / count_ones(M)`` in the dtype `wide`, from the limbs of the dropped units of each scope.
+
+    Each conversion, the sum and the quotient round once: 2 ulp at most, at every size. Where nothing is kept the factor
+    is finite, and multiplies no unit.
+    """
+    xp = space.xp
+    high, low = subtract_limbs(count, high, low)
+    ones = xp.astype(high, wide) * 65536 + xp.astype(low, wide)
+    total = xp.asarray(float(count), dtype=wide, device=space.device)
+    return total / xp.where(ones > 0, ones, xp.ones_like(ones))
 
 
 def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:

@@ -16,6 +16,7 @@ from jax import Array, lax
 from jax.ad_checkpoint import checkpoint_name
 
 from dropblock_core import words
+from dropblock_core.renorm import scope_units
 from dropblock_core.stream import Segments
 from dropblock_jax.threshold import Threshold
 
@@ -124,18 +125,14 @@ def _scale(space: Words, rows: Array, threshold: Threshold, wide: Any, plan: Pla
     if plan.renorm == "expected":
         return jnp.asarray(threshold.factor, wide)
     rows = jnp.moveaxis(rows, -1, 1) if plan.channels_last else rows
-    samples, maps = rows.shape[:2]
-    count = prod(plan.segments.feat) * {"tensor": samples * maps, "sample": maps, "map": 1}[plan.renorm]
+    count = scope_units(plan.renorm, (*rows.shape[:2], *plan.segments.feat))
     high, low = words.count_bits(space, rows, plan.renorm)
     high, low = (limb.reshape(limb.shape[: 2 + len(plan.segments.feat)]) for limb in (high, low))
     if plan.axis_name is not None:
         high, low = lax.psum((high, low), plan.axis_name)
         high, low = high + (low >> 16), low & 0xFFFF
         count *= lax.axis_size(plan.axis_name)
-    high, low = words.subtract_limbs(count, high, low)
-    # Each conversion, the sum and the quotient round once: 2 ulp at most, at every size.
-    ones = high.astype(wide) * 65536 + low.astype(wide)
-    scale = jnp.where(ones > 0, jnp.asarray(float(count), wide) / jnp.maximum(ones, 1), 0)
+    scale = words.counted_factor(space, count, high, low, wide)
     return jnp.moveaxis(scale, 1, -1) if plan.channels_last else scale
 
 

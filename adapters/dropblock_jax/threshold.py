@@ -9,7 +9,8 @@ from jax import Array, lax
 
 from dropblock_core import validate
 from dropblock_core.gamma import area_ratio, gamma
-from dropblock_core.law import cover_counts, expected_keep
+from dropblock_core.law import cover_counts
+from dropblock_core.renorm import expected_factor
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
 
@@ -55,8 +56,7 @@ class Threshold(NamedTuple):
     @classmethod
     def of_gamma(cls, gamma: float, segments: Segments) -> Self:
         t = threshold_word(gamma)
-        kept = expected_keep(gamma, segments.block, segments.feat)
-        factor = 1.0 / kept if kept else 0.0
+        factor = expected_factor(gamma, segments.block, segments.feat)
         # Arrays and not scalars: Flax and Equinox take a scalar for a part of the program.
         return cls(np.array(thresholds(max(t, 1), 32), np.uint32), np.array(t > 0), np.array(factor))
 

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from dropblock_core import words
+from dropblock_core.renorm import scope_axes, scope_units
 from dropblock_core.stream import MASK32, Segments
 from dropblock_tf import namespace
 from dropblock_tf.namespace import Array
@@ -138,12 +139,10 @@ def _scale(rows: Any, threshold: Threshold, wide: Any, plan: Plan) -> Any:
         return tf.ones([], wide)
     if plan.renorm == "expected":
         return tf.cast(threshold.factor, wide)
-    axes = {"tensor": None, "sample": list(range(1, rows.shape.rank)), "map": list(range(2, rows.shape.rank))}
     bits = tf.cast(tf.raw_ops.PopulationCount(x=rows), tf.int64)
-    dropped = tf.reduce_sum(bits, axes[plan.renorm], keepdims=True)
+    dropped = tf.reduce_sum(bits, scope_axes(plan.renorm, rows.shape.rank), keepdims=True)
     samples = tf.cast(tf.shape(rows)[0], tf.int64)
-    count = prod(plan.segments.feat) * {"tensor": samples * plan.maps, "sample": plan.maps, "map": 1}[plan.renorm]
-    count = tf.cast(count, tf.int64)
+    count = tf.cast(scope_units(plan.renorm, (samples, plan.maps, *plan.segments.feat)), tf.int64)
     if plan.across_replicas:
         context = tf.distribute.get_replica_context()
         dropped, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [dropped, count])

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from dropblock_core.gamma import area_ratio
-from dropblock_core.law import cover_counts, expected_keep
+from dropblock_core.law import cover_counts
+from dropblock_core.renorm import expected_factor
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
 from dropblock_tf.namespace import Array
@@ -21,9 +22,9 @@ class Threshold(NamedTuple):
     def of_gamma(cls, gamma: float, segments: Segments) -> Self:
         """Of a gamma that the host knows."""
         t = threshold_word(gamma)
-        kept = expected_keep(gamma, segments.block, segments.feat)
+        factor = expected_factor(gamma, segments.block, segments.feat)
         table = tf.constant(thresholds(max(t, 1), 32), tf.int64)
-        return cls(table, tf.constant(t > 0), tf.constant(1.0 / kept if kept else 0.0, tf.float64))
+        return cls(table, tf.constant(t > 0), tf.constant(factor, tf.float64))
 
     @classmethod
     def symbolic(cls, keep_prob: Any, segments: Segments, gamma_scale: float) -> Self:

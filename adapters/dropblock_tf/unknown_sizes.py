@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
+from dropblock_core.renorm import counted_factor
 from dropblock_tf import program
 
 
@@ -55,13 +56,7 @@ def _mask(call: Call, channels_last: bool) -> tuple[Any, Any]:
     )
     scale: Any = call.fixed_scale
     if scale is None:
-        axes = tuple(
-            {"tensor": range(dropped.ndim), "sample": range(1, dropped.ndim), "map": range(2, dropped.ndim)}[
-                call.renorm
-            ]
-        )
-        ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=True)
-        scale = np.where(ones > 0, call.count / np.maximum(ones, 1), 0.0)
+        scale = counted_factor(dropped, call.renorm, call.count)
     scale = np.reshape(scale, np.shape(scale) or (1,) * dropped.ndim)
     if channels_last:
         dropped, scale = np.moveaxis(dropped, 1, -1), np.moveaxis(scale, 1, -1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dropblock_core.call import Call
+from dropblock_core.renorm import is_counted, scope_number
 from dropblock_core.stream import Segments
 
 
@@ -33,7 +34,7 @@ class Plan:
         samples, channels, *feat = shape
         block = [min(b, f) for b, f in zip(block_size, feat, strict=True)]
         maps = channels if per_channel else 1
-        scopes = {"sample": samples, "map": samples * maps}.get(renorm, 1)
+        scopes = scope_number(renorm, (samples, maps, *feat))
         # Bits are counted map by map only where a map's bits lie together.
         return cls(samples, channels, maps, Segments.of(feat, block), scopes, channels_last and renorm != "map")
 
@@ -44,7 +45,7 @@ class Plan:
 
     def counts(self, renorm: str) -> int:
         """How many counts line 8 takes: none where its factor is known beforehand."""
-        return 0 if renorm in ("expected", "none") else self.scopes
+        return self.scopes if is_counted(renorm) else 0
 
     def spread(self, scale: Tensor) -> Tensor:
         """One factor a scope, as an array that broadcasts against the activations."""
