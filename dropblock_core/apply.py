@@ -58,8 +58,10 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ],
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
+    validate.array(x)
+    validate.no_foreign_keywords(foreign)
     call = Call.checked(
-        validate.array(x).shape,
+        x.shape,
         x.dtype,
         keep_prob,
         block_size,
@@ -70,7 +72,6 @@ def drop_block(
         seed=seed,
         sample_offset=sample_offset,
         stream=stream,
-        foreign=foreign,
     )
     if validate.generator(rng) is not None and seed is not None:
         raise ValueError(
@@ -88,9 +89,7 @@ def drop_block(
 
 
 def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[Any, Any]:
-    dropped = dropped_units(
-        seed, call.samples, call.maps, call.segments, call.gamma, call.sample_offset, call.stream
-    )  # lines 5 and 6
+    dropped = dropped_units(call.batch(seed))  # lines 5 and 6
     scale: Any = call.fixed_scale
     if scale is None:
         scale = counted_factor(dropped, call.renorm, call.count)
@@ -106,9 +105,7 @@ def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[A
 def _apply_words(x: Any, call: Call, seed: int) -> Any:
     space = words.Words.beside(x)
     xp, segments = space.xp, call.segments
-    bits = words.seed_words(
-        space, seed, call.samples, call.maps, segments, call.gamma, call.sample_offset, call.stream
-    )  # line 5
+    bits = words.seed_words(space, call.batch(seed))  # line 5
     dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)  # line 6
     wide = x.dtype if x.dtype == xp.float64 else xp.float32
     scale: Any = call.fixed_scale

@@ -1,25 +1,29 @@
 """What a call of drop_block means, once its arguments are checked: the front door that every backend shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from dropblock_core import validate
-from dropblock_core.gamma import gamma
+from dropblock_core.gamma import gamma as eq1
 from dropblock_core.renorm import expected_factor, is_counted, scope_units
-from dropblock_core.stream import Segments
+from dropblock_core.stream import Batch, Segments
 
 
 @dataclass(frozen=True)
 class Call:
-    """The checked arguments of one call, for activations ``[samples, channels, *spatial]``."""
+    """The checked arguments of one call, for activations ``[samples, channels, *spatial]``.
 
-    keep_prob: float
+    `keep_prob` is None where the host does not know its value; then it does not know gamma either.
+    """
+
+    keep_prob: float | None
     samples: int
     maps: int
     segments: Segments
-    gamma: float
     gamma_scale: float
+    calibrated: bool
     renorm: str
     seed: int | None
     sample_offset: int
@@ -34,19 +38,21 @@ class Call:
         keep_prob: Any,
         block_size: Any,
         *,
+        has_value: bool = True,
         per_channel: bool,
         renorm: str,
         gamma_scale: Any,
         calibrated: bool,
-        seed: Any,
+        seed: Any = None,
         sample_offset: Any,
         stream: Any,
-        foreign: Mapping[str, Any],
     ) -> Self:
-        """Check the arguments in the order they are written; ValueError or TypeError as rule R14 says."""
-        validate.no_foreign_keywords(foreign)
+        """Check the arguments in the order they are written; ValueError or TypeError as rule R14 says.
+
+        `has_value` is False for a keep_prob whose value the host does not know: that one is not looked at.
+        """
         samples, channels, *feat = validate.activations(shape, dtype)
-        keep_prob = validate.probability("keep_prob", keep_prob)
+        keep_prob = validate.probability("keep_prob", keep_prob) if has_value else None
         block = validate.block_sides(block_size, feat)
         renorm = validate.renorm(renorm)
         gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
@@ -55,8 +61,8 @@ class Call:
             samples=samples,
             maps=channels if per_channel else min(1, channels),
             segments=Segments.of(feat, block),
-            gamma=gamma(keep_prob, block, tuple(feat), gamma_scale=gamma_scale, calibrated=calibrated),
             gamma_scale=gamma_scale,
+            calibrated=calibrated,
             renorm=renorm,
             seed=None if seed is None else validate.seed_word(seed),
             sample_offset=validate.counter_word("sample_offset", sample_offset, span=samples),
@@ -64,9 +70,21 @@ class Call:
             is_empty=samples * channels == 0,
         )
 
+    @cached_property
+    def gamma(self) -> float:
+        """Of Eq. (1), or calibrated; ValueError where keep_prob has no value."""
+        if self.keep_prob is None:
+            raise ValueError("keep_prob has no value on the host, so gamma cannot be computed there")
+        block, feat = self.segments.block, self.segments.feat
+        return eq1(self.keep_prob, block, feat, gamma_scale=self.gamma_scale, calibrated=self.calibrated)
+
+    def batch(self, seed: int) -> Batch:
+        """What the mask of this call depends on, drawn from `seed`."""
+        return Batch(seed, self.samples, self.maps, self.segments, self.gamma, self.sample_offset, self.stream)
+
     @property
     def drops_nothing(self) -> bool:
-        """Whether the input itself is the answer, without drawing anything (rule R1)."""
+        """Whether the input itself is the answer, without drawing anything (rule R1), as far as the host knows."""
         return self.keep_prob == 1.0 or self.is_empty
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropblock_core import validate
-from dropblock_core.stream import Segments, philox, philox_key, threshold_word, thresholds
+from dropblock_core.stream import Batch, Segments, philox, philox_key, threshold_word, thresholds
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -61,7 +61,8 @@ def sample_seeds(
     stream = validate.counter_word("stream", stream)
 
     seeds = np.zeros((samples, maps, *segments.valid), bool)
-    for map_number, row, column in seed_positions(seed, samples, maps, segments, gamma, sample_offset, stream):
+    batch = Batch(seed, samples, maps, segments, gamma, sample_offset, stream)
+    for map_number, row, column in seed_positions(batch):
         seeds.reshape(-1)[map_number * prod(segments.valid) + row * segments.width + column] = True
     return seeds
 
@@ -92,15 +93,13 @@ def block_mask(seeds: Bools, block_size: int | tuple[int, ...], feat_size: int |
     return ~grow_blocks(dropped, block, feat)
 
 
-def dropped_units(
-    seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> Bools:
-    """Lines 5 and 6 at once, of checked arguments: bool ``[samples, maps, *feat_size]``, True = dropped."""
-    feat = segments.feat
-    dropped = np.zeros((samples, maps, *feat), bool)
+def dropped_units(batch: Batch) -> Bools:
+    """Lines 5 and 6 at once: bool ``[samples, maps, *feat_size]``, True = dropped."""
+    segments, feat = batch.segments, batch.segments.feat
+    dropped = np.zeros((batch.samples, batch.maps, *feat), bool)
     # Where each row of anchors starts in a map, in units.
     row_start = np.arange(prod(feat)).reshape(feat)[tuple(slice(v) for v in segments.valid)][..., 0].reshape(-1)
-    for map_number, row, column in seed_positions(seed, samples, maps, segments, gamma, sample_offset, stream):
+    for map_number, row, column in seed_positions(batch):
         dropped.reshape(-1)[map_number * prod(feat) + row_start[row] + column] = True
     return grow_blocks(dropped, segments.block, feat)
 
@@ -124,33 +123,33 @@ def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -
     return dropped
 
 
-def seed_positions(
-    seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> list[tuple[Ints, Ints, Ints]]:
+def seed_positions(batch: Batch) -> list[tuple[Ints, Ints, Ints]]:
     """All seeds of a batch, as (number of the map in the batch, row and column of the anchor), in some order."""
-    t, length = threshold_word(gamma), segments.length
-    per_sample = maps * segments.per_map
+    segments = batch.segments
+    t, length = threshold_word(batch.gamma), segments.length
+    per_sample = batch.maps * segments.per_map
     if t == 0 or per_sample == 0:
         return []
     gaps = Gaps(t, length)
-    key = tuple(_word(half) for half in philox_key(seed))
+    key = tuple(_word(half) for half in philox_key(batch.seed))
     found = []
     step = max(1, 4 * CHUNK_COUNTERS // per_sample)
-    for first in range(0, samples, step):
-        numbers = np.arange(first, min(first + step, samples))
-        u = _first_draws(numbers + sample_offset, per_sample, key, stream).reshape(-1)
+    for first in range(0, batch.samples, step):
+        # The samples' numbers in the whole batch are the counters' second word.
+        numbers = np.arange(first, min(first + step, batch.samples)) + batch.sample_offset
+        u = _first_draws(numbers, per_sample, key, batch.stream).reshape(-1)
         active = np.flatnonzero(u >= gaps.ascending[0])  # the others' first gap leaves the segment
         position = gaps(u[active])
         for k in range(1, length + 1):
             number, s = first + active // per_sample, active % per_sample
             row, column = segments.row_and_column(s % segments.per_map, position)
             on_grid = (row < segments.rows) & (column < segments.width)
-            found.append(((number * maps + s // segments.per_map)[on_grid], row[on_grid], column[on_grid]))
+            found.append(((number * batch.maps + s // segments.per_map)[on_grid], row[on_grid], column[on_grid]))
             going = position < length - 1
             active, position = active[going], position[going]
             if not active.size:
                 break
-            u = _draws(active, numbers + sample_offset, per_sample, k, key, stream)
+            u = _draws(active, numbers, per_sample, k, key, batch.stream)
             position = position + 1 + gaps(u)
             inside = position < length
             active, position = active[inside], position[inside]

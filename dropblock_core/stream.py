@@ -117,6 +117,19 @@ class Segments:
         return segment // cuts, segment % cuts * 32 + position
 
 
+@dataclass(frozen=True)
+class Batch:
+    """All that the seeds of a batch depend on."""
+
+    seed: int
+    samples: int
+    maps: int
+    segments: Segments
+    gamma: float
+    sample_offset: int = 0
+    stream: int = 0
+
+
 def threshold_word(gamma: float) -> int:
     """t: gamma as a multiple of 2^-32, half to even, at least 1; 0 for gamma = 0, which draws nothing."""
     return max(1, round(gamma * 2**32)) if gamma > 0 else 0

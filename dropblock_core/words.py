@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from dropblock_core import arrays
 from dropblock_core.renorm import scope_axes
-from dropblock_core.stream import MASK32, Segments, philox, philox_key, repeated, threshold_word, thresholds
+from dropblock_core.stream import MASK32, Batch, Segments, philox, philox_key, repeated, threshold_word, thresholds
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,15 @@ def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, 
     return space.xp.stack(philox(counter, key, space.product, space.word, space.repeat))
 
 
-def seed_words(
-    space: Words, seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> Any:
+def seed_words(space: Words, batch: Batch) -> Any:
     """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
-    t = threshold_word(gamma)
+    segments, t = batch.segments, threshold_word(batch.gamma)
     if t == 0:  # draws nothing, and its thresholds, 2^32, are no words
-        return space.xp.zeros((samples, maps, segments.per_map), dtype=space.dtype, device=space.device)
-    key = [space.word(half) for half in philox_key(seed)]
-    numbers = space.word([sample_offset + n for n in range(samples)])
+        return space.xp.zeros((batch.samples, batch.maps, segments.per_map), dtype=space.dtype, device=space.device)
+    key = [space.word(half) for half in philox_key(batch.seed)]
+    numbers = space.word([batch.sample_offset + n for n in range(batch.samples)])
     table = space.word(thresholds(t, segments.length))
-    return drawn_words(space, key, numbers, maps, segments, table, space.word(stream))
+    return drawn_words(space, key, numbers, batch.maps, segments, table, space.word(batch.stream))
 
 
 def drawn_words(

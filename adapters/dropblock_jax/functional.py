@@ -89,16 +89,15 @@ def drop_block(
     call = Call.checked(
         shape,
         x.dtype,
-        keep_prob if has_value else 0.5,
+        keep_prob,
         block_size,
+        has_value=has_value,
         per_channel=per_channel,
         renorm=renorm,
         gamma_scale=gamma_scale,
         calibrated=calibrated,
-        seed=None,
         sample_offset=0 if arrays.is_traced(sample_offset) else sample_offset,
         stream=0 if arrays.is_traced(stream) else stream,
-        foreign={},
     )
     if axis_name is not None and call.renorm != "tensor":
         raise ValueError(
@@ -106,7 +105,7 @@ def drop_block(
             "drop one of them"
         )
     keys.check(key, seed, needed=training)
-    if not training or call.is_empty or (has_value and call.drops_nothing):
+    if not training or call.drops_nothing:
         return x
     if isinstance(keep_prob, Threshold):
         threshold = keep_prob

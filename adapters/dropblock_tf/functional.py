@@ -84,11 +84,10 @@ def drop_block(
     call = Call.checked(
         [1 if size is None else size for size in shape],
         x.dtype,
-        keep_prob if has_value else 0.5,
-        seed=None,
+        keep_prob,
+        has_value=has_value,
         sample_offset=0 if tf.is_tensor(sample_offset) else sample_offset,
         stream=0 if tf.is_tensor(stream) else stream,
-        foreign={},
         **options,
     )
     keys.check(seed, generator)
@@ -96,7 +95,7 @@ def drop_block(
         raise ValueError(
             f"across_replicas=True with renorm={renorm!r}: only renorm='tensor' counts over replicas; drop one of them"
         )
-    if not training or call.is_empty or (has_value and call.drops_nothing):
+    if not training or call.drops_nothing:
         return x
     key = keys.words(seed, generator)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)

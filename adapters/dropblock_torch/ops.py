@@ -43,19 +43,19 @@ def mask(
     """
     engine = engines.of(key)
     # Values come here only at run time, under a compiler too: this is where rule R14 refuses them.
+    value = _host_value(keep_prob, waits=engine.WAITS)
     call = Call.checked(
         shape,
         dtype,
-        _host_value(keep_prob, waits=engine.WAITS),
+        value,
         tuple(block_size),
+        has_value=value is not None,
         per_channel=per_channel,
         renorm=renorm,
         gamma_scale=gamma_scale,
         calibrated=calibrated,
-        seed=None,
         sample_offset=sample_offset,
         stream=stream,
-        foreign={},
     )
     plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
     if not plan.samples * plan.maps:
@@ -64,11 +64,13 @@ def mask(
     return tuple(engine.mask(key, keep_prob, call, plan, dtype))
 
 
-def _host_value(keep_prob: Tensor, *, waits: bool) -> float:
-    """keep_prob for the host; one on a device is clamped as traced values are, or, unread, stands as any other."""
+def _host_value(keep_prob: Tensor, *, waits: bool) -> float | None:
+    """keep_prob for the host, or None if it would have to wait for it; one from a device is clamped."""
     if keep_prob.device.type == "cpu":
         return keep_prob.item()
-    value = keep_prob.item() if waits else 0.5
+    if not waits:
+        return None
+    value = keep_prob.item()
     return 1.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 

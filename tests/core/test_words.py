@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dropblock_core import block_mask, sample_seeds, words
-from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Segments, philox, wide_product
+from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Batch, Segments, philox, wide_product
 from dropblock_core.words import Words
 from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
 
@@ -48,8 +48,7 @@ def test_limb_product_is_the_wide_product(a: np.ndarray[Any, Any], m: int) -> No
 
 def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, Any]) -> None:
     case, segments = golden_seeds, clipped(golden_seeds["feat_size"], golden_seeds["block_size"])
-    bits = words.seed_words(
-        space,
+    batch = Batch(
         int(case["seed"]),
         case["samples"],
         case["maps"],
@@ -58,7 +57,7 @@ def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, A
         case["sample_offset"],
         case["stream"],
     )
-    assert np.argwhere(anchors_of(space, bits, segments)).tolist() == case["seeds"]
+    assert np.argwhere(anchors_of(space, words.seed_words(space, batch), segments)).tolist() == case["seeds"]
 
 
 # Few examples: JAX compiles each operation anew for each shape.
@@ -68,7 +67,7 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
     space: Words, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
 ) -> None:
     offset = data.draw(offsets(2))
-    bits = words.seed_words(space, seed, 2, 3, segments, gamma, offset, stream)
+    bits = words.seed_words(space, Batch(seed, 2, 3, segments, gamma, offset, stream))
     feat, block = segments.feat, segments.block
     seeds = sample_seeds(seed, 2, 3, feat, block, gamma, sample_offset=offset, stream=stream)
     np.testing.assert_array_equal(anchors_of(space, bits, segments), seeds)
@@ -87,7 +86,7 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
 @given(segments=geometries(largest_row=200), seed=SEEDS, gamma=st.floats(0, 0.2))
 def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, gamma: float) -> None:
     space = Words.beside(np.zeros(1))
-    bits = words.seed_words(space, seed, 1, 2, segments, gamma, 0, 0)
+    bits = words.seed_words(space, Batch(seed, 1, 2, segments, gamma))
     dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
     seeds = sample_seeds(seed, 1, 2, segments.feat, segments.block, gamma)
     np.testing.assert_array_equal(

@@ -37,9 +37,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     """Lines 5 and 6, and line 8's factor."""
     segments, valid = plan.segments, prod(plan.segments.valid)
     low, high = key.tolist()
-    found = seed_positions(
-        low | high << 32, plan.samples, plan.maps, segments, call.gamma, call.sample_offset, call.stream
-    )
+    found = seed_positions(call.batch(low | high << 32))
     anchors = np.concatenate([m * valid + row * segments.width + column for m, row, column in found] or [NO_ANCHORS])
     seeds = np.zeros(8 * state_bytes(plan), bool)
     seeds[anchors] = True

@@ -44,10 +44,11 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     work = torch.empty(kernels.TABLE.value + 2, dtype=torch.int64, device=device)
     table, ticket = work, work[-1:]
     is_here = keep_prob.device.type != "cpu"
+    t = 0 if is_here else threshold_word(call.gamma)
     cleared = max(words.numel(), made.dropped.numel())
     block = _block(cleared, LARGEST)
     kernels.prepare[(triton.cdiv(cleared, block),)](
-        words, words.numel(), made.dropped, made.dropped.numel(), table, ticket, threshold_word(call.gamma),
+        words, words.numel(), made.dropped, made.dropped.numel(), table, ticket, t,
         segments.length, keep_prob if is_here else table, call.gamma_scale, area_ratio(segments.block, segments.feat),
         KEEP_PROB_IS_HERE=is_here, BLOCK=block,
     )  # fmt: skip

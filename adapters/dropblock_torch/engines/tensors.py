@@ -23,9 +23,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     segments = plan.segments
     low, high = key.tolist()
     space = words.Words.beside(key)
-    bits = words.seed_words(
-        space, low | high << 32, plan.samples, plan.maps, segments, call.gamma, call.sample_offset, call.stream
-    )
+    bits = words.seed_words(space, call.batch(low | high << 32))
     rows = words.dilate(space, words.anchor_words(space, bits, segments), segments)
     dropped = words.unpack(space, rows, segments.feat).reshape(-1)
     padded = torch.zeros(8 * state_bytes(plan), dtype=torch.uint8, device=key.device)
