@@ -73,10 +73,7 @@ def drop_block(
         sample_offset=sample_offset,
         stream=stream,
     )
-    if validate.generator(rng) is not None and seed is not None:
-        raise ValueError(
-            f"seed={seed!r} and rng={rng!r} were both given: the mask comes from one of them, drop the other"
-        )
+    validate.one_source(seed=seed, rng=validate.generator(rng))
     if not training or call.drops_nothing:
         return x
     if call.seed is not None:

@@ -53,14 +53,12 @@ class Call:
         """
         samples, channels, *feat = validate.activations(shape, dtype)
         keep_prob = validate.probability("keep_prob", keep_prob) if has_value else None
-        block = validate.block_sides(block_size, feat)
-        renorm = validate.renorm(renorm)
-        gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
+        block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
         return cls(
             keep_prob=keep_prob,
             samples=samples,
             maps=channels if per_channel else min(1, channels),
-            segments=Segments.of(feat, block),
+            segments=Segments.of(feat, validate.clipped(block, feat)),
             gamma_scale=gamma_scale,
             calibrated=calibrated,
             renorm=renorm,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dropblock_core import arrays
 
+DATA_FORMATS = ("channels_last", "channels_first")
 RENORMS = ("tensor", "sample", "map", "expected", "none")
 WORD = 2**32
 # How other libraries call the probability of dropping.
@@ -88,16 +89,25 @@ def feat_sizes(value: Any) -> tuple[int, ...]:
     return sizes
 
 
-def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
-    """The block's side for each axis of `feat_size`, clipped to the map (rule R3)."""
-    rank = len(feat_size)
+def block_option(value: Any, rank: int) -> tuple[int, ...]:
+    """The block's side for each of `rank` axes, before a map clips it."""
     rule = f"block_size must be an int of at least 1, or one such int for each of the {rank} spatial axes"
     sides = tuple(integer("block_size", b, rule) for b in per_axis(value, rank))
     if len(sides) != rank:
         raise ValueError(f"block_size={value!r} has {len(sides)} sides for {rank} spatial axes: {rule}")
     if min(sides) < 1:
         raise ValueError(f"block_size={value!r} is below 1: {rule}; block_size=1 is dropout")
+    return sides
+
+
+def clipped(sides: Sequence[int], feat_size: Sequence[int]) -> tuple[int, ...]:
+    """The block's sides, no longer than the map's (rule R3)."""
     return tuple(min(b, f) for b, f in zip(sides, feat_size, strict=True))
+
+
+def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
+    """The block's side for each axis of `feat_size`, clipped to the map."""
+    return clipped(block_option(value, len(feat_size)), feat_size)
 
 
 def renorm(value: Any) -> str:
@@ -105,6 +115,29 @@ def renorm(value: Any) -> str:
     if not isinstance(value, str) or value not in RENORMS:
         raise ValueError(f"renorm={value!r} is unknown: choose one of {', '.join(map(repr, RENORMS))}")
     return str(value)
+
+
+def options(
+    block_size: Any, rank: int, scope: Any, scale: Any, *, calibrated: bool
+) -> tuple[tuple[int, ...], str, float]:
+    """The block's sides, renorm and gamma_scale: what calls and layers check alike, in this order."""
+    return block_option(block_size, rank), renorm(scope), gamma_scale(scale, calibrated=calibrated)
+
+
+def data_format(value: Any, custom_of: str | None = None) -> str:
+    """Where the channels are; `custom_of` names the framework whose custom is channels last."""
+    if value not in DATA_FORMATS:
+        last, first = (f" (NHWC, {custom_of}'s custom)", " (NCHW)") if custom_of else ("", "")
+        raise ValueError(f"data_format={value!r} is unknown: choose 'channels_last'{last} or 'channels_first'{first}")
+    return str(value)
+
+
+def one_source(**sources: Any) -> None:
+    """Raise where more than one of the `sources` of a mask's randomness is given."""
+    given = {name: value for name, value in sources.items() if value is not None}
+    if len(given) > 1:
+        named = " and ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(f"{named} were both given: the mask comes from one of them, drop the other")
 
 
 def mode(value: Any) -> str:

@@ -13,8 +13,6 @@ from dropblock_core.call import Call
 from dropblock_jax import keys, program
 from dropblock_jax.threshold import Threshold
 
-DATA_FORMATS = ("channels_last", "channels_first")
-
 
 def drop_block(
     x: Array,
@@ -77,7 +75,7 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
     validate.no_foreign_keywords(foreign)
-    channels_last = _is_channels_last(data_format)
+    channels_last = validate.data_format(data_format, "JAX") == "channels_last"
     if not isinstance(x, (jax.Array, np.ndarray)):
         raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
     shape = validate.activations(x.shape, x.dtype, channels_last=channels_last)
@@ -116,15 +114,6 @@ def drop_block(
     numbers = jnp.arange(call.samples, dtype=jnp.uint32) + _word(sample_offset)
     plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, axis_name)
     return program.drop(x, keys.words(key, seed), numbers, threshold, _word(stream), plan)
-
-
-def _is_channels_last(data_format: Any) -> bool:
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"data_format={data_format!r} is unknown: choose 'channels_last' (NHWC, JAX's custom) or "
-            "'channels_first' (NCHW)"
-        )
-    return bool(data_format == "channels_last")
 
 
 def _word(value: Any) -> Any:

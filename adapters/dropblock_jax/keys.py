@@ -12,10 +12,7 @@ from dropblock_core.stream import philox_key
 
 def check(key: Any, seed: Any, *, needed: bool) -> None:
     """Refuse what `words` could not take, and, where a mask is needed, nothing to make it from."""
-    if key is not None and seed is not None:
-        raise ValueError(
-            f"key={key!r} and seed={seed!r} were both given: the mask comes from one of them, drop the other"
-        )
+    validate.one_source(key=key, seed=seed)
     if key is not None:
         _check_key(key)
     elif isinstance(seed, (jax.Array, np.ndarray)) and (seed.ndim or arrays.is_traced(seed)):

@@ -48,23 +48,21 @@ class DropBlock(keras.layers.Layer):
         validate.no_foreign_keywords({k: v for k, v in kwargs.items() if k in validate.DROP_KEYWORDS}, name)
         keep_prob = validate.probability("keep_prob", keep_prob)
         sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
-        validate.block_sides(sides, (2**31,) * self.rank)
-        options = {
-            "block_size": sides,
-            "per_channel": per_channel,
-            "renorm": validate.renorm(renorm),
-            "gamma_scale": validate.gamma_scale(gamma_scale, calibrated=calibrated),
-            "calibrated": calibrated,
-        }
+        _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
         if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
             raise ValueError(f"seed={seed} is outside [0, 2^31), which every backend's SeedGenerator takes: reduce it")
         super().__init__(**kwargs)
-        self._options = options
+        self._options = {
+            "block_size": sides,
+            "per_channel": per_channel,
+            "renorm": renorm,
+            "gamma_scale": gamma_scale,
+            "calibrated": calibrated,
+        }
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.data_format = keras.backend.image_data_format() if data_format is None else data_format
-        if self.data_format not in ("channels_last", "channels_first"):
-            raise ValueError(f"data_format={data_format!r} is unknown: choose 'channels_last' or 'channels_first'")
+        data_format = keras.backend.image_data_format() if data_format is None else data_format
+        self.data_format = validate.data_format(data_format)
         self.supports_masking = True
         self._keep_prob: Any = keep_prob
         if not calibrated:

@@ -9,8 +9,6 @@ from dropblock_core.call import Call
 from dropblock_tf import keys, program, unknown_sizes
 from dropblock_tf.threshold import Threshold
 
-DATA_FORMATS = ("channels_last", "channels_first")
-
 
 @tf.autograph.experimental.do_not_convert
 def drop_block(
@@ -71,7 +69,7 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
     validate.no_foreign_keywords(foreign)
-    channels_last = _is_channels_last(data_format)
+    channels_last = validate.data_format(data_format, "TensorFlow") == "channels_last"
     x, shape = _activations(x, channels_last)
     keep_prob, has_value = _keep_prob(keep_prob, calibrated)
     options: dict[str, Any] = {
@@ -110,15 +108,6 @@ def drop_block(
     numbers = tf.range(tf.cast(tf.shape(x)[0], tf.int64)) + sample_offset
     plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, across_replicas)
     return program.drop(x, key, numbers, threshold, stream, plan)
-
-
-def _is_channels_last(data_format: Any) -> bool:
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"data_format={data_format!r} is unknown: choose 'channels_last' (NHWC, TensorFlow's custom) or "
-            "'channels_first' (NCHW)"
-        )
-    return bool(data_format == "channels_last")
 
 
 def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:

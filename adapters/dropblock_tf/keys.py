@@ -22,11 +22,7 @@ def words(seed: Any, generator: Any) -> Any:
 
 def check(seed: Any, generator: Any) -> None:
     """Refuse what `words` could not take, before anything is drawn."""
-    if seed is not None and generator is not None:
-        raise ValueError(
-            f"seed={seed!r} and generator={generator!r} were both given: the mask comes from one of them, "
-            "drop the other"
-        )
+    validate.one_source(seed=seed, generator=generator)
     if generator is not None and not isinstance(generator, tf.random.Generator):
         raise TypeError(f"generator={generator!r} is a {type(generator).__name__}: pass a tf.random.Generator")
     if not tf.is_tensor(seed):

@@ -73,9 +73,8 @@ def drop_block(
         validate.no_foreign_keywords(foreign)
         feat = _activations(x)
         _check_keep_prob(keep_prob, renorm, calibrated)
-        block = validate.block_sides(block_size, feat)
-        renorm = validate.renorm(renorm)
-        gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
+        sides, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
+        block = validate.clipped(sides, feat)
         keys.checked(seed, generator, x.device)
         # Inside a compiler it may be symbolic, and `mask` refuses its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):

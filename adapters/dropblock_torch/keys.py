@@ -27,11 +27,7 @@ def checked(seed: Any, generator: Any, device: torch.device) -> None:
             f"generator={generator!r} is a {type(generator).__name__}: pass a torch.Generator, "
             "or seed= for a fixed mask"
         )
-    if seed is not None:
-        raise ValueError(
-            f"seed={seed!r} and generator={generator!r} were both given: the mask comes from one of them, "
-            "drop the other"
-        )
+    validate.one_source(seed=seed, generator=generator)
     if generator.device.type != device.type:
         raise ValueError(
             f"generator is on {generator.device} and x on {device}: the bits are drawn where they are used; "

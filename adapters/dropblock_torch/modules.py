@@ -69,11 +69,11 @@ class _DropBlock(nn.Module):
         super().__init__()
         validate.no_foreign_keywords(foreign, type(self).__name__)
         self.keep_prob = keep_prob
-        validate.block_sides(block_size, [2**31] * self.rank)
+        _, self.renorm, self.gamma_scale = validate.options(
+            block_size, self.rank, renorm, gamma_scale, calibrated=calibrated
+        )
         self.block_size = block_size
         self.per_channel = per_channel
-        self.renorm = validate.renorm(renorm)
-        self.gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
         self.calibrated = calibrated
         self.seed = None if seed is None else validate.seed_word(seed)
         self.stream = validate.counter_word("stream", stream)
