@@ -100,7 +100,7 @@ def dropped_units(batch: Batch) -> Bools:
     # Where each row of anchors starts in a map, in units.
     row_start = np.arange(prod(feat)).reshape(feat)[tuple(slice(v) for v in segments.valid)][..., 0].reshape(-1)
     for map_number, row, column in seed_positions(batch):
-        dropped.reshape(-1)[map_number * prod(feat) + row_start[row] + column] = True
+        dropped.reshape(-1)[map_number * segments.units + row_start[row] + column] = True
     return grow_blocks(dropped, segments.block, feat)
 
 

@@ -133,13 +133,12 @@ def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
     """From a word a segment to words along each row of anchors: ``[..., *valid[:-1], ceil(width / 32)]``."""
     xp = space.xp
     lead = tuple(bits.shape[:-1])
-    cuts = 1 if segments.packed else -(-segments.width // 32)
     if segments.packed:
         shifts = space.arange(segments.packed) * segments.width
         bits = xp.reshape(bits[..., None] >> shifts, (*lead, -1))[..., : segments.rows, None]
-    rows = xp.reshape(bits, (*lead, *segments.valid[:-1], cuts))
+    rows = xp.reshape(bits, (*lead, *segments.valid[:-1], segments.cuts))
     # Positions past the end of a row belong to the next one, or to nobody.
-    inside = [min(32, segments.width - 32 * w) for w in range(cuts)]
+    inside = [min(32, segments.width - 32 * w) for w in range(segments.cuts)]
     return rows & space.word([(1 << bits_left) - 1 for bits_left in inside])
 
 

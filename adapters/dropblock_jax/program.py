@@ -7,7 +7,6 @@ serves a whole schedule; sizes and rules are static.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from typing import Any, Self
 
 import jax
@@ -65,16 +64,9 @@ class Plan:
     axis_name: Any = None
 
     @property
-    def row_dtype(self) -> Any:
-        """The narrowest words that hold a row; of rows over 32 units, several of the widest do."""
-        width = self.segments.feat[-1]
-        return jnp.uint8 if width <= 8 else jnp.uint16 if width <= 16 else jnp.uint32
-
-    @property
     def saved(self) -> tuple[str, ...]:
         """What the backward pass is given: the seeds where they take at most a bit a unit, else it draws them anew."""
-        fits = 32 * self.segments.per_map <= prod(self.segments.feat)
-        return (SEEDS, SCALE) if fits else (SCALE,)
+        return (SEEDS, SCALE) if self.segments.seeds_fit else (SCALE,)
 
 
 @partial(jax.jit, static_argnames="plan", inline=True)
@@ -105,9 +97,11 @@ def _lines_5_to_8(x: Array, key: Array, numbers: Array, threshold: Threshold, st
 def _rows(space: Words, seeds: Array, plan: Plan) -> Array:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
+    dtype = jnp.dtype(f"uint{plan.segments.row_bits}")
+
     def grow() -> Array:
-        anchors = words.anchor_words(space, seeds, plan.segments).astype(plan.row_dtype)
-        rows = words.dilate(replace(space, dtype=plan.row_dtype), anchors, plan.segments)
+        anchors = words.anchor_words(space, seeds, plan.segments).astype(dtype)
+        rows = words.dilate(replace(space, dtype=dtype), anchors, plan.segments)
         return jnp.moveaxis(rows, 1, -1) if plan.channels_last else rows
 
     # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import tensorflow as tf
@@ -68,17 +67,6 @@ class Plan:
         """Whether they are kept for the backward pass: in whole bytes they take a bit a unit."""
         return self.segments.feat[-1] % 8 == 0
 
-    @property
-    def keeps_seeds(self) -> bool:
-        """Whether these are, where the rows are not: where they take at most a bit a unit."""
-        return 32 * self.segments.per_map <= prod(self.segments.feat)
-
-    @property
-    def row_dtype(self) -> Any:
-        """The narrowest integers that hold a row; of rows over 32 units, several of the widest do."""
-        width = self.segments.feat[-1]
-        return tf.uint8 if width <= 8 else tf.uint16 if width <= 16 else tf.uint32
-
 
 def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, plan: Plan) -> Any:
     """Lines 5 to 8; `key` is int64 ``[2]``, `numbers` those of the samples, int64 ``[samples]``."""
@@ -93,7 +81,8 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, plan
     rows = _rows(drawn, plan)  # line 6
     scale = _scale(rows, threshold, tf.float64 if x.dtype == tf.float64 else tf.float32, plan)
 
-    kept = _bytes(rows, plan) if plan.keeps_rows else drawn if plan.keeps_seeds else None  # for the backward pass
+    # What the backward pass is given: rows, else seeds, else nothing, and then it draws the seeds again.
+    kept = _bytes(rows, plan) if plan.keeps_rows else drawn if plan.segments.seeds_fit else None
 
     @tf.custom_gradient
     def lines_7_and_8(x: Any) -> Any:
@@ -110,7 +99,7 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, plan
 def _rows(seeds: Any, plan: Plan) -> Any:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
-    space = Words(namespace, plan.row_dtype)
+    space = Words(namespace, tf.as_dtype(f"uint{plan.segments.row_bits}"))
 
     def grow(waits: Array, rows: Array) -> tuple[Array, Array]:
         anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), plan.segments)

@@ -62,7 +62,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     block, run_block = _block(plan.samples * groups, LARGEST // 64), _block(runs, 8)
     kernels.strike[(triton.cdiv(plan.samples * groups, block),)](
         words, table, key, plan.maps, segments.per_map, segments.rows, segments.width, segments.packed,
-        -(-segments.width // 32), (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
+        segments.cuts, (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
         runs_w, *strides, unit, plan.samples, groups, RUNS=run_block, BLOCK=block,
     )  # fmt: skip
     if made.dropped.numel():

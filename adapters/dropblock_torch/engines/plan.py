@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple, Self
 
 import torch
@@ -41,7 +40,7 @@ class Plan:
     @property
     def units(self) -> int:
         """Units of one map."""
-        return prod(self.segments.feat)
+        return self.segments.units
 
     def counts(self, renorm: str) -> int:
         """How many counts line 8 takes: none where its factor is known beforehand."""
