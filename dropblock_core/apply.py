@@ -100,7 +100,7 @@ def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[A
 
 
 def _apply_words(x: Any, call: Call, seed: int) -> Any:
-    space = words.Words.beside(x)
+    space = words.WordSpace.beside(x)
     xp, segments = space.xp, call.segments
     bits = words.seed_words(space, call.batch(seed))  # line 5
     dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)  # line 6

@@ -44,7 +44,7 @@ def philox(
     """Philox4x32-10: four random words for a counter of four words and a key of two.
 
     `product` multiplies words, `word` makes one of a constant, and `repeat` is a loop: Python's by default, an array
-    library's through `words.Words`.
+    library's through `words.WordSpace`.
 
     >>> [hex(x) for x in philox((0, 0, 0, 0), (0, 0))]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']

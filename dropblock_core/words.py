@@ -18,7 +18,7 @@ from dropblock_core.stream import MASK32, Batch, Segments, philox, philox_key, r
 
 
 @dataclass(frozen=True)
-class Words:
+class WordSpace:
     """Where words live: an array namespace, the integer dtype that carries 32 bits, and a device.
 
     The dtype may be wider than 32 bits: no result ever is. uint32 serves wherever a library computes with it.
@@ -84,7 +84,7 @@ def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
     return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
 
 
-def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
+def draw(space: WordSpace, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
     """The k-th draw of every segment: that of segment s of sample n at ``[s % 4, n, s // 4]``.
 
     `samples` holds the samples' numbers in the batch. Bringing the four words of each call of the generator together
@@ -96,7 +96,7 @@ def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, 
     return space.xp.stack(philox(counter, key, space.product, space.word, space.repeat))
 
 
-def seed_words(space: Words, batch: Batch) -> Any:
+def seed_words(space: WordSpace, batch: Batch) -> Any:
     """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
     segments, t = batch.segments, threshold_word(batch.gamma)
     if t == 0:  # draws nothing, and its thresholds, 2^32, are no words
@@ -108,7 +108,7 @@ def seed_words(space: Words, batch: Batch) -> Any:
 
 
 def drawn_words(
-    space: Words, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
+    space: WordSpace, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
 ) -> Any:
     """:func:`seed_words` of operands that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
     xp = space.xp
@@ -129,7 +129,7 @@ def drawn_words(
     return xp.reshape(bits, (zeros.shape[1], maps, segments.per_map))
 
 
-def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
+def anchor_words(space: WordSpace, bits: Any, segments: Segments) -> Any:
     """From a word a segment to words along each row of anchors: ``[..., *valid[:-1], ceil(width / 32)]``."""
     xp = space.xp
     lead = tuple(bits.shape[:-1])
@@ -142,7 +142,7 @@ def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
     return rows & space.word([(1 << bits_left) - 1 for bits_left in inside])
 
 
-def shift_units(space: Words, rows: Any, by: int) -> Any:
+def shift_units(space: WordSpace, rows: Any, by: int) -> Any:
     """Every row moved `by` units towards its end, across words."""
     xp = space.xp
     whole, part = divmod(by, 32)
@@ -154,14 +154,14 @@ def shift_units(space: Words, rows: Any, by: int) -> Any:
     return rows
 
 
-def shift_rows(space: Words, rows: Any, by: int, axis: int) -> Any:
+def shift_rows(space: WordSpace, rows: Any, by: int, axis: int) -> Any:
     """Every row moved `by` places along `axis`."""
     keep = [slice(None)] * rows.ndim
     keep[axis] = slice(0, rows.shape[axis] - by)
     return space.xp.concat([space.zeros_like(rows, axis, by), rows[tuple(keep)]], axis=axis)
 
 
-def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
+def dilate(space: WordSpace, anchors: Any, segments: Segments) -> Any:
     """Line 6: every seed grows to its block, log2(block_size) shift-ors an axis; 1 = dropped, one bit a unit."""
     xp = space.xp
     *outer, last = range(anchors.ndim - len(segments.feat), anchors.ndim)
@@ -178,7 +178,7 @@ def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
     return dropped
 
 
-def popcount(space: Words, rows: Any) -> Any:
+def popcount(space: WordSpace, rows: Any) -> Any:
     """The number of set bits in each word."""
     if hasattr(space.xp, "bitwise_count"):
         return space.xp.astype(space.xp.bitwise_count(rows), space.dtype)
@@ -189,7 +189,7 @@ def popcount(space: Words, rows: Any) -> Any:
     return (rows + (rows >> 16)) & 0x3F
 
 
-def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
+def count_bits(space: WordSpace, rows: Any, scope: str) -> tuple[Any, Any]:
     """Set bits of ``[samples, maps, ...]`` counted over a scope of rule R8, kept broadcastable, exactly.
 
     Returns two limbs, high and low, of ``2^16 * high + low``, for libraries without integers above 32 bits. They are
@@ -203,7 +203,7 @@ def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
     return high, low
 
 
-def _sum_limbs(space: Words, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
+def _sum_limbs(space: WordSpace, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
     """Two limbs summed along `axis`, 2^16 at a time: so many low limbs, and the one carried on, fit in 32 bits."""
     total_high, total_low = space.zeros_like(high, axis, 1), space.zeros_like(low, axis, 1)
     for start in range(0, size := high.shape[axis], 2**16):
@@ -220,7 +220,7 @@ def subtract_limbs(total: int, high: Any, low: Any) -> tuple[Any, Any]:
     return (total >> 16) + (low >> 16) - (high + 1), low & 0xFFFF
 
 
-def counted_factor(space: Words, count: int, high: Any, low: Any, wide: Any) -> Any:
+def counted_factor(space: WordSpace, count: int, high: Any, low: Any, wide: Any) -> Any:
     """Line 8's ``count(M) / count_ones(M)`` in the dtype `wide`, from the limbs of the dropped units of each scope.
 
     Each conversion, the sum and the quotient round once: 2 ulp at most, at every size. Where nothing is kept the factor
@@ -233,8 +233,8 @@ def counted_factor(space: Words, count: int, high: Any, low: Any, wide: Any) -> 
     return total / xp.where(ones > 0, ones, xp.ones_like(ones))
 
 
-def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:
-    """Words to a bool array ``[..., *feat]``, True where a bit is set."""
+def unpack(space: WordSpace, rows: Any, feat: Sequence[int]) -> Any:
+    """WordSpace to a bool array ``[..., *feat]``, True where a bit is set."""
     bits = (rows[..., None] >> space.arange(32)) & 1
     units = space.xp.reshape(bits, (*rows.shape[:-1], 32 * rows.shape[-1]))
     return units[..., : feat[-1]] != 0

@@ -106,8 +106,8 @@ def drop_block(
     else:
         threshold = Threshold.symbolic(keep_prob, call.segments, call.gamma_scale)
     numbers = tf.range(tf.cast(tf.shape(x)[0], tf.int64)) + sample_offset
-    plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, across_replicas)
-    return program.drop(x, key, numbers, threshold, stream, plan)
+    spec = program.MaskSpec(call.segments, call.maps, call.renorm, channels_last, across_replicas)
+    return program.drop(x, key, numbers, threshold, stream, spec)
 
 
 def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:

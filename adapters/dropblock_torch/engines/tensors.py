@@ -22,7 +22,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     """Lines 5 and 6, and line 8's factor."""
     segments = plan.segments
     low, high = key.tolist()
-    space = words.Words.beside(key)
+    space = words.WordSpace.beside(key)
     bits = words.seed_words(space, call.batch(low | high << 32))
     rows = words.dilate(space, words.anchor_words(space, bits, segments), segments)
     dropped = words.unpack(space, rows, segments.feat).reshape(-1)
