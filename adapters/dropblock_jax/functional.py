@@ -113,7 +113,7 @@ def drop_block(
         threshold = Threshold.traced(jnp.asarray(keep_prob), call.segments, call.gamma_scale)
     numbers = jnp.arange(call.samples, dtype=jnp.uint32) + _word(sample_offset)
     spec = program.ProgramSpec(call.segments, call.maps, call.renorm, channels_last, axis_name)
-    return program.drop(x, keys.words(key, seed), numbers, threshold, _word(stream), spec)
+    return program.drop(x, keys.words_of(key, seed), numbers, threshold, _word(stream), spec)
 
 
 def _word(value: Any) -> Any:

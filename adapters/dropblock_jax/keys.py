@@ -11,7 +11,7 @@ from dropblock_core.stream import philox_key
 
 
 def check(key: Any, seed: Any, *, needed: bool) -> None:
-    """Refuse what `words` could not take, and, where a mask is needed, nothing to make it from."""
+    """Refuse what `words_of` could not take, and, where a mask is needed, nothing to make it from."""
     validate.one_source(key=key, seed=seed)
     if key is not None:
         _check_key(key)
@@ -30,7 +30,7 @@ def check(key: Any, seed: Any, *, needed: bool) -> None:
         )
 
 
-def words(key: Any, seed: Any) -> Any:
+def words_of(key: Any, seed: Any) -> Any:
     """The two words of Philox's key, uint32 ``[2]``, from exactly one of `key` and `seed`."""
     if key is not None:
         return jax.random.bits(key, (2,), jnp.uint32)

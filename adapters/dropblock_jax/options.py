@@ -8,7 +8,7 @@ from dropblock_core import validate
 NAMES = ("per_channel", "renorm", "gamma_scale", "calibrated", "stream", "data_format", "axis_name")
 
 
-def checked(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def checked_options(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """`options` as a dict; TypeError for one that drop_block does not have, or that a layer does not leave open."""
     validate.no_foreign_keywords(
         {name: value for name, value in options.items() if name not in NAMES or name in without}, "DropBlock"

@@ -95,7 +95,7 @@ def drop_block(
         )
     if not training or call.drops_nothing:
         return x
-    key = keys.words(seed, generator)
+    key = keys.words_of(seed, generator)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)
     if None in shape[2:]:
         if across_replicas:

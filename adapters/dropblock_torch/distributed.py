@@ -22,7 +22,7 @@ def shared_factor(dropped: Tensor, count: int, group: Any, dtype: torch.dtype) -
     return factor(both[:1], both[1:], dtype)
 
 
-def checked(group: Any, renorm: str) -> None:
+def check(group: Any, renorm: str) -> None:
     """Raise where a group to count over is given and line 8 does not count over the tensor."""
     if group is not None and renorm != "tensor":
         raise ValueError(

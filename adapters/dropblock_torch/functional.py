@@ -75,12 +75,12 @@ def drop_block(
         _check_keep_prob(keep_prob, renorm, calibrated)
         sides, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
         block = validate.clipped(sides, feat)
-        keys.checked(seed, generator, x.device)
+        keys.check(seed, generator, x.device)
         # Inside a compiler it may be symbolic, and `mask` refuses its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
             validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
         validate.counter_word("stream", stream)
-        distributed.checked(process_group, renorm)
+        distributed.check(process_group, renorm)
     except (TypeError, ValueError) as error:
         if not torch.compiler.is_compiling():
             raise
@@ -90,7 +90,7 @@ def drop_block(
         return x
     if torch.jit.is_tracing():  # type: ignore[attr-defined]  # public, but missing from its __all__
         raise TypeError("torch.jit.trace would freeze one mask into the program: use torch.compile or torch.export")
-    key = keys.draw_key(generator, x.device) if seed is None else keys.key_of(seed, x.device)
+    key = keys.words_of(seed, generator, x.device)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     layout = is_channels_last(x)
     state, scale, dropped = ops.mask(
