@@ -103,7 +103,7 @@ def _apply_words(x: Any, call: Call, seed: int) -> Any:
     space = words.WordSpace.beside(x)
     xp, segments = space.xp, call.segments
     bits = words.seed_words(space, call.batch(seed))  # line 5
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)  # line 6
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)  # line 6
     wide = x.dtype if x.dtype == xp.float64 else xp.float32
     scale: Any = call.fixed_scale
     if scale is None:

@@ -1,4 +1,4 @@
-"""The word algebra: seeds drawn, dilated, counted and unpacked as bits of 32-bit words, over any array library.
+"""The word algebra: lines 5 and 6 on bits of 32-bit words, over any array library.
 
 It is written once, over an array namespace (array-api-compat), in integers that need no more than 32 bits, so that
 NumPy, PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
@@ -161,7 +161,7 @@ def shift_rows(space: WordSpace, rows: Any, by: int, axis: int) -> Any:
     return space.xp.concat([space.zeros_like(rows, axis, by), rows[tuple(keep)]], axis=axis)
 
 
-def dilate(space: WordSpace, anchors: Any, segments: Segments) -> Any:
+def grow(space: WordSpace, anchors: Any, segments: Segments) -> Any:
     """Line 6: every seed grows to its block, log2(block_size) shift-ors an axis; 1 = dropped, one bit a unit."""
     xp = space.xp
     *outer, last = range(anchors.ndim - len(segments.feat), anchors.ndim)

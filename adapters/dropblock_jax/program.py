@@ -58,21 +58,21 @@ def _lines_5_to_8(
     space = JaxWordSpace.of(key[0], numbers[0], stream, table[0], jnp.asarray(threshold.draws))
     seeds = words.drawn_words(space, (key[0], key[1]), numbers, spec.maps, segments, table, stream)
     seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
-    rows = _rows(space, seeds, spec)  # line 6
+    rows = _grown(space, seeds, spec)  # line 6
     wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
     scale = checkpoint_name(_scale(space, rows, threshold, wide, spec), SCALE)
     y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
     return jnp.where(_dropped(rows, spec), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
 
 
-def _rows(space: JaxWordSpace, seeds: Array, spec: ProgramSpec) -> Array:
+def _grown(space: JaxWordSpace, seeds: Array, spec: ProgramSpec) -> Array:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
     dtype = jnp.dtype(f"uint{spec.segments.row_bits}")
 
     def grow() -> Array:
         anchors = words.anchor_words(space, seeds, spec.segments).astype(dtype)
-        rows = words.dilate(replace(space, dtype=dtype), anchors, spec.segments)
+        rows = words.grow(replace(space, dtype=dtype), anchors, spec.segments)
         return jnp.moveaxis(rows, 1, -1) if spec.channels_last else rows
 
     # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if

@@ -42,7 +42,7 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, spec
         return tf.cast(tf.where(threshold.draws, drawn, 0), tf.uint32)  # line 5
 
     drawn = seeds()
-    rows = _rows(drawn, spec)  # line 6
+    rows = _grown(drawn, spec)  # line 6
     scale = _scale(rows, threshold, tf.float64 if x.dtype == tf.float64 else tf.float32, spec)
 
     # What the backward pass is given: rows, else seeds, else nothing, and then it draws the seeds again.
@@ -54,20 +54,20 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, spec
 
     @tf.custom_gradient
     def again(dy: Any) -> Any:
-        rows = kept if spec.keeps_rows else _rows(seeds() if kept is None else kept, spec)
+        rows = kept if spec.keeps_rows else _grown(seeds() if kept is None else kept, spec)
         return apply(dy, _units(rows, spec), scale, spec.channels_last), again
 
     return lines_7_and_8(x)
 
 
-def _rows(seeds: Any, spec: MaskSpec) -> Any:
+def _grown(seeds: Any, spec: MaskSpec) -> Any:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
     space = TensorFlowWordSpace(namespace, tf.as_dtype(f"uint{spec.segments.row_bits}"))
 
     def grow(waits: Array, rows: Array) -> tuple[Array, Array]:
         anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), spec.segments)
-        return Array(tf.constant(False)), words.dilate(space, namespace.astype(anchors, space.dtype), spec.segments)
+        return Array(tf.constant(False)), words.grow(space, namespace.astype(anchors, space.dtype), spec.segments)
 
     # A loop that runs once, if there is anything to grow: XLA would otherwise grow the blocks anew for each unit.
     *outer, width = spec.segments.feat

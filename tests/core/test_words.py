@@ -72,7 +72,7 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
     seeds = sample_seeds(seed, 2, 3, feat, block, gamma, sample_offset=offset, stream=stream)
     np.testing.assert_array_equal(anchors_of(space, bits, segments), seeds)
 
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)
     unpacked = np.asarray(words.unpack(space, dropped, feat))
     np.testing.assert_array_equal(~unpacked, block_mask(seeds, block, feat))
 
@@ -84,10 +84,10 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
 
 @settings(max_examples=100)
 @given(segments=geometries(largest_row=200), seed=SEEDS, gamma=st.floats(0, 0.2))
-def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, gamma: float) -> None:
+def test_growth_by_words_is_growth_by_units(segments: Segments, seed: int, gamma: float) -> None:
     space = WordSpace.beside(np.zeros(1))
     bits = words.seed_words(space, Batch(seed, 1, 2, segments, gamma))
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)
     seeds = sample_seeds(seed, 1, 2, segments.feat, segments.block, gamma)
     np.testing.assert_array_equal(
         ~words.unpack(space, dropped, segments.feat), block_mask(seeds, segments.block, segments.feat)

@@ -58,7 +58,7 @@ def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     bits = np.unpackbits(words[some].view(np.uint8), bitorder="little").view(bool)
     if _is_dense(int(np.count_nonzero(bits)), plan):
         seeds = np.unpackbits(state.numpy(), bitorder="little").view(bool)
-        dropped = _grown(seeds, plan)
+        dropped = _grown_from_all(seeds, plan)
         return y.masked_fill_(torch.from_numpy(dropped).view(plan.samples, plan.maps, *plan.segments.feat), 0)
     bit = np.flatnonzero(bits)
     anchors = some[bit >> 6] * 64 + (bit & 63)
@@ -71,7 +71,7 @@ def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
 def _count(seeds: Bools, anchors: Ints, plan: Plan) -> Ints:
     """The dropped units of each scope."""
     if plan.scopes > 1 or _is_dense(anchors.size, plan):
-        dropped = _grown(seeds, plan)
+        dropped = _grown_from_all(seeds, plan)
         # Without an axis the count is ten times as fast.
         counts = dropped.reshape(plan.scopes, -1) if plan.scopes > 1 else [dropped]
         return np.array([np.count_nonzero(scope) for scope in counts])
@@ -83,7 +83,7 @@ def _count(seeds: Bools, anchors: Ints, plan: Plan) -> Ints:
     number = np.cumsum(crowded) - 1
     shared = crowded[home]
     few = replace(plan, samples=1, maps=int(number[-1]) + 1)
-    overlapping = _struck((number[home] * valid + anchors % valid)[shared], few)
+    overlapping = _grown_from_few((number[home] * valid + anchors % valid)[shared], few)
     alone = np.count_nonzero(crowd == 1) * prod(plan.segments.block)
     return np.array([alone + np.count_nonzero(overlapping)])
 
@@ -92,7 +92,7 @@ def _is_dense(seeds: int, plan: Plan) -> bool:
     return seeds * UNITS_A_SEED > plan.samples * plan.maps * plan.units
 
 
-def _struck(anchors: Ints, plan: Plan) -> Bools:
+def _grown_from_few(anchors: Ints, plan: Plan) -> Bools:
     """The dropped units, ``[samples * maps * units]``, from the numbers of sparse seeds."""
     shape = (plan.samples, plan.maps, *plan.segments.feat)
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
@@ -101,7 +101,7 @@ def _struck(anchors: Ints, plan: Plan) -> Bools:
     return dropped
 
 
-def _grown(seeds: Bools, plan: Plan) -> Bools:
+def _grown_from_all(seeds: Bools, plan: Plan) -> Bools:
     """The same from dense seeds, ``[samples * maps * anchors]`` and padding: all of them grow at once."""
     segments = plan.segments
     maps = plan.samples * plan.maps

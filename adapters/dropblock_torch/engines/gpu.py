@@ -60,7 +60,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     runs = prod(sides) // run_length
     groups = triton.cdiv(plan.maps * segments.per_map, 4)
     block, run_block = _block(plan.samples * groups, LARGEST // 64), _block(runs, 8)
-    kernels.strike[(triton.cdiv(plan.samples * groups, block),)](
+    kernels.draw_and_grow[(triton.cdiv(plan.samples * groups, block),)](
         words, table, key, plan.maps, segments.per_map, segments.rows, segments.width, segments.packed,
         segments.cuts, (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
         runs_w, *strides, unit, plan.samples, groups, RUNS=run_block, BLOCK=block,

@@ -24,7 +24,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     low, high = key.tolist()
     space = words.WordSpace.beside(key)
     bits = words.seed_words(space, call.batch(low | high << 32))
-    rows = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    rows = words.grow(space, words.anchor_words(space, bits, segments), segments)
     dropped = words.unpack(space, rows, segments.feat).reshape(-1)
     padded = torch.zeros(8 * state_bytes(plan), dtype=torch.uint8, device=key.device)
     padded[: dropped.numel()] = dropped
