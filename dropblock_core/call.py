@@ -1,4 +1,4 @@
-"""What a call of drop_block means, once its arguments are checked: the front door that every backend shares."""
+"""The checked arguments of a call of drop_block, and what follows from them: every backend starts here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dropblock_core.stream import Batch, Segments
 class Call:
     """The checked arguments of one call, for activations ``[samples, channels, *spatial]``.
 
-    `keep_prob` is None where the host does not know its value; then it does not know gamma either.
+    `keep_prob` is None where the host does not know its value. It cannot compute gamma then.
     """
 
     keep_prob: float | None
@@ -70,7 +70,7 @@ class Call:
 
     @cached_property
     def gamma(self) -> float:
-        """Of Eq. (1), or calibrated; ValueError where keep_prob has no value."""
+        """Eq. (1)'s gamma, or the calibrated one. ValueError where keep_prob has no value."""
         if self.keep_prob is None:
             raise ValueError("keep_prob has no value on the host, so gamma cannot be computed there")
         block, feat = self.segments.block, self.segments.feat
@@ -87,7 +87,7 @@ class Call:
 
     @property
     def fixed_scale(self) -> float | None:
-        """Line 8's factor where rule R8 takes it from no count: ``renorm="expected"`` and ``"none"``."""
+        """Line 8's factor where it needs no count (``renorm="expected"`` and ``"none"``), else None."""
         if is_counted(self.renorm):
             return None
         if self.renorm == "none":

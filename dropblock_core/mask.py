@@ -1,4 +1,4 @@
-"""Seeds and masks in NumPy, fast: what the other backends are compared with, at sizes that people train at.
+"""Seeds and masks in NumPy, fast. The other backends are compared with these, at sizes that people train at.
 
 The seeds are those of `stream.literal_seeds`, bit for bit. Only the segments that still hold a seed go on to the next
 draw: at 14x14, block 7, keep_prob 0.9 these are 18% after the first and 2% after the second.
@@ -107,8 +107,8 @@ def dropped_units(batch: Batch) -> Bools:
 def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -> Bools:
     """Grow each True unit of ``[samples, maps, *feat]`` to its block, in place.
 
-    Anchors hold their whole block inside the map, so shifting the flat array never carries a block into the next row
-    or map, and one long shift-or serves all of them: log2(block_size) passes an axis.
+    Every anchor's block lies inside the map, so a shift of the flat array never carries a block into the next row or
+    map. One long shift-or therefore serves all maps: log2(block_size) passes an axis.
     """
     maps = dropped.reshape(-1, prod(feat))
     step = max(1, CHUNK_BYTES // maps.shape[1])
@@ -159,8 +159,9 @@ def seed_positions(batch: Batch) -> list[tuple[Ints, Ints, Ints]]:
 class Gaps:
     """``gap(u) = #{j: u < T_j}`` of many draws.
 
-    A table by the leading bits of u counts most thresholds, and comparisons the few inside its cell: a fifth of the
-    time of a binary search. A small gamma has many thresholds to a cell, but few draws to look up.
+    A table indexed by the leading bits of u counts most thresholds; comparisons count the few inside its cell. This
+    takes a fifth of the time of a binary search. With a small gamma a cell has many thresholds, and a binary search is
+    used: then there are few draws to look up.
     """
 
     CELL_BITS = 22
@@ -184,7 +185,7 @@ class Gaps:
 
 
 def _word(value: int) -> npt.NDArray[np.uint64]:
-    """An array of one, as NumPy 1 makes a float of a uint64 scalar times an int."""
+    """An array of one element: NumPy 1 turns a uint64 scalar times an int into a float."""
     return np.array([value], np.uint64)
 
 

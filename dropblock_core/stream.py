@@ -138,7 +138,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Batch:
-    """All that the seeds of a batch depend on."""
+    """All that a batch's seeds depend on: each sample, numbered from `sample_offset`, has `maps` maps."""
 
     seed: int
     samples: int

@@ -1,6 +1,6 @@
-"""What bad input is told (rule R14): the argument, its value, the rule and the remedy, before anything is drawn.
+"""The refusals (rule R14): each names the argument, its value, the rule and the remedy, before anything is drawn.
 
-Every front door of every backend asks here, so that the same mistake gets the same words everywhere.
+Every front door of every backend checks its arguments here, so a mistake gets the same message everywhere.
 """
 
 import math
@@ -17,15 +17,15 @@ from dropblock_core import arrays
 DATA_FORMATS = ("channels_last", "channels_first")
 RENORMS = ("tensor", "sample", "map", "expected", "none")
 WORD = 2**32
-# How other libraries call the probability of dropping.
+# What other libraries call the probability of dropping.
 DROP_KEYWORDS = ("p", "drop_prob", "dropout_prob", "drop_rate", "rate")
 
 
 def real(name: str, value: Any, rule: str) -> float:
     """`value` as a float; TypeError unless it is one real number (a 0-d array of numbers counts)."""
-    if type(value) is float:  # inside a compiler it may be symbolic, without attributes to look for
+    if type(value) is float:  # inside a compiler it may be symbolic, and has no attributes then
         return value
-    if type(value) is not int:  # so may this
+    if type(value) is not int:  # an int may be symbolic too
         kind = str(getattr(value, "dtype", ""))
         is_array_of_one = getattr(value, "ndim", None) == 0 and ("int" in kind or "float" in kind)
         if isinstance(value, bool) or not (isinstance(value, Real) or is_array_of_one):
@@ -38,7 +38,7 @@ def real(name: str, value: Any, rule: str) -> float:
 
 def per_axis(value: Any, rank: int) -> tuple[Any, ...]:
     """One value an axis: a sequence as it is, anything else for each of `rank` axes."""
-    if isinstance(value, int):  # a symbolic one has no attributes either
+    if isinstance(value, int):  # a symbolic int has no attributes either
         return (value,) * rank
     is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
     return tuple(value) if is_sequence or getattr(value, "ndim", 0) > 0 else (value,) * rank

@@ -1,8 +1,8 @@
 """The word algebra: lines 5 and 6 on bits of 32-bit words, over any array library.
 
-It is written once, over an array namespace (array-api-compat), in integers that need no more than 32 bits, so that
-NumPy, PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
-native: where the seed comes from, how to differentiate, a loop its compiler likes, a kernel.
+It is written once, over an array namespace (array-api-compat), and its integers never need more than 32 bits. NumPy,
+PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
+native: where the seed comes from, how to differentiate, its compiler's loops, its own kernels.
 
 A map of words is an integer array ``[..., *feat_size[:-1], ceil(feat_size[-1] / 32)]``; bit i of word w is unit
 ``32 * w + i`` of its row.
@@ -48,17 +48,17 @@ class WordSpace:
         return limb_product(a, m)
 
     def cut(self, x: Any) -> Any:
-        """What a shift to the left pushed past 32 bits taken away, where the dtype is wider."""
+        """`x` without the bits above 32, which a shift to the left makes where the dtype is wider."""
         return x & self.word(MASK32)
 
     def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``while going(*state): state = body(*state)``; a compiler's own loop stands here in an adapter."""
+        """``while going(*state): state = body(*state)``. An adapter puts its compiler's loop here."""
         while bool(going(*state)):
             state = body(*state)
         return state
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``state = body(*state)``, `times` times; likewise."""
+        """``state = body(*state)``, `times` times. An adapter puts its compiler's loop here."""
         return repeated(times, body, state)
 
     def gap(self, u: Any, table: Any) -> Any:
@@ -87,8 +87,8 @@ def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
 def draw(space: WordSpace, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
     """The k-th draw of every segment: that of segment s of sample n at ``[s % 4, n, s // 4]``.
 
-    `samples` holds the samples' numbers in the batch. Bringing the four words of each call of the generator together
-    costs a pass, so that is left until the last seed is drawn.
+    `samples` holds the samples' numbers in the batch. The four words of a call of the generator stay apart here: to
+    bring them together costs a pass, so it is done once, after the last seed.
     """
     shape = (samples.shape[0], -(-segments // 4))
     counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
@@ -110,7 +110,7 @@ def seed_words(space: WordSpace, batch: Batch) -> Any:
 def drawn_words(
     space: WordSpace, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
 ) -> Any:
-    """:func:`seed_words` of operands that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
+    """:func:`seed_words` from arrays that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
     xp = space.xp
     per_sample = maps * segments.per_map
     zeros = xp.zeros((4, numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
@@ -121,7 +121,7 @@ def drawn_words(
     def next_seed(k: Any, position: Any, bits: Any) -> tuple[Any, Any, Any]:
         position = position + space.gap(draw(space, key, numbers, per_sample, k, stream), table)
         inside = xp.astype(position < segments.length, space.dtype)
-        # A shift past the word is undefined, so one outside is a shift by 0.
+        # A shift past the word is undefined, so a position outside shifts a 0 by 0.
         return k + 1, position + 1, bits | (inside << (position * inside))
 
     _, _, bits = space.loop(going, next_seed, (space.word(0), zeros, zeros))
@@ -137,7 +137,7 @@ def anchor_words(space: WordSpace, bits: Any, segments: Segments) -> Any:
         shifts = space.arange(segments.packed) * segments.width
         bits = xp.reshape(bits[..., None] >> shifts, (*lead, -1))[..., : segments.rows, None]
     rows = xp.reshape(bits, (*lead, *segments.valid[:-1], segments.cuts))
-    # Positions past the end of a row belong to the next one, or to nobody.
+    # Bits past the end of a row are the next row's, or nothing: they are cleared.
     inside = [min(32, segments.width - 32 * w) for w in range(segments.cuts)]
     return rows & space.word([(1 << bits_left) - 1 for bits_left in inside])
 
@@ -204,7 +204,7 @@ def count_bits(space: WordSpace, rows: Any, scope: str) -> tuple[Any, Any]:
 
 
 def _sum_limbs(space: WordSpace, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
-    """Two limbs summed along `axis`, 2^16 at a time: so many low limbs, and the one carried on, fit in 32 bits."""
+    """Two limbs summed along `axis`, 2^16 at a time, since the sum of 2^16 low limbs and a carry fits in 32 bits."""
     total_high, total_low = space.zeros_like(high, axis, 1), space.zeros_like(low, axis, 1)
     for start in range(0, size := high.shape[axis], 2**16):
         part = tuple(slice(start, min(start + 2**16, size)) if d == axis else slice(None) for d in range(high.ndim))

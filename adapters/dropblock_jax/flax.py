@@ -60,7 +60,7 @@ class DropBlock(nnx.Module):
         rngs: nnx.Rngs | nnx.RngStream | Array | None = None,
         seed: Any = None,
     ) -> Array:
-        """`x` with blocks dropped; what is given here goes before what the layer was made with."""
+        """`x` with blocks dropped; an argument given here overrides the layer's."""
         deterministic = first_from(
             deterministic, self.deterministic, error_msg="deterministic is neither given here nor to DropBlock(...)"
         )

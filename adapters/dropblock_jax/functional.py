@@ -1,4 +1,4 @@
-"""drop_block for JAX: what a call means is checked here, what it does is in `program`."""
+"""drop_block for JAX: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any
 
@@ -117,7 +117,7 @@ def drop_block(
 
 
 def _word(value: Any) -> Any:
-    """A word of the generator's counter; an int above 2^31 is none of JAX's own."""
+    """A word of the generator's counter. JAX would refuse a Python int above 2^31, so NumPy converts it."""
     return value.astype(jnp.uint32) if arrays.is_traced(value) else np.uint32(value)
 
 
@@ -130,7 +130,7 @@ def _check_threshold(gamma_scale: Any, calibrated: bool) -> None:
 
 
 def _check_traced(keep_prob: Any, calibrated: bool) -> None:
-    """Refuse what does not go together with a value that is not here yet, and let checkify look at it when it is."""
+    """Refuse what a traced keep_prob cannot go with, and let checkify check its value when the program runs."""
     if calibrated:
         raise ValueError(
             "calibrated=True with a traced keep_prob: the gamma is solved on the host; pass a number, or "

@@ -11,7 +11,7 @@ from dropblock_core.stream import philox_key
 
 
 def check(key: Any, seed: Any, *, needed: bool) -> None:
-    """Refuse what `words_of` could not take, and, where a mask is needed, nothing to make it from."""
+    """Refuse what `words_of` could not take, and, where a mask is needed, neither a key nor a seed."""
     validate.one_source(key=key, seed=seed)
     if key is not None:
         _check_key(key)

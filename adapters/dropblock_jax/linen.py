@@ -40,7 +40,7 @@ class DropBlock(nn.Module):
     def __call__(
         self, x: Array, deterministic: bool | None = None, keep_prob: Any = None, rng: Array | None = None
     ) -> Array:
-        """`x` with blocks dropped; a `keep_prob` or an `rng` given here goes before the layer's."""
+        """`x` with blocks dropped; an argument given here overrides the layer's."""
         deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
         if rng is None and not deterministic:
             rng = self.make_rng(self.rng_collection)

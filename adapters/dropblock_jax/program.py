@@ -24,7 +24,7 @@ SEEDS, SCALE = "dropblock_seeds", "dropblock_scale"
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """What the program is compiled for, besides shapes and dtypes."""
+    """The static argument of :func:`drop`: the program is compiled once for each, and for each shape and dtype."""
 
     segments: Segments
     maps: int
@@ -34,7 +34,7 @@ class ProgramSpec:
 
     @property
     def saved(self) -> tuple[str, ...]:
-        """What the backward pass is given: the seeds where they take at most a bit a unit, else it draws them anew."""
+        """What is kept for the backward pass. Seeds that take more than a bit a unit are drawn again instead."""
         return (SEEDS, SCALE) if self.segments.seeds_fit else (SCALE,)
 
 
@@ -42,8 +42,8 @@ class ProgramSpec:
 def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, spec: ProgramSpec) -> Array:
     """Lines 5 to 8 of Algorithm 1, differentiable any number of times, forward and backward.
 
-    `key` is uint32 ``[2]``; `numbers` are those of the samples, uint32 ``[samples]``. Of all that lies between `x` and
-    the result, ``jax.checkpoint`` keeps for the backward pass what `spec` says: the mask is built again from it.
+    `key` is uint32 ``[2]``; `numbers` are those of the samples, uint32 ``[samples]``. For the backward pass
+    ``jax.checkpoint`` keeps only ``spec.saved``, and the mask is built again from it.
     """
     policy = jax.checkpoint_policies.save_only_these_names(*spec.saved)
     lines = jax.checkpoint(partial(_lines_5_to_8, spec=spec), policy=policy, prevent_cse=False)
@@ -75,8 +75,8 @@ def _grown(space: JaxWordSpace, seeds: Array, spec: ProgramSpec) -> Array:
         rows = words.grow(replace(space, dtype=dtype), anchors, spec.segments)
         return jnp.moveaxis(rows, 1, -1) if spec.channels_last else rows
 
-    # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if
-    # there is anything to grow, ends before the words are looked at.
+    # XLA would otherwise fuse this into the unpacking, and grow the blocks anew for each unit. It does not fuse across
+    # a loop, so this is one: it runs once, or not at all if there is no seed.
     empty = jnp.zeros_like(jax.eval_shape(grow))
     some = jnp.any(seeds != 0)
     _, rows = space.loop(lambda waits, rows: waits, lambda waits, rows: (waits & False, grow()), (some, empty))

@@ -16,7 +16,7 @@ from dropblock_core.words import limb_product
 
 
 class Threshold(NamedTuple):
-    """Eq. (1)'s gamma as a program takes it: an operand, so that a whole schedule compiles once.
+    """Eq. (1)'s gamma as an operand of a program, so that a whole schedule compiles once.
 
     A `keep_prob` that is traced becomes a gamma in float32, whose mask follows the law but may differ from NumPy's in
     rare units. A Threshold is computed on the host in float64, and keeps the mask equal bit for bit:
@@ -63,12 +63,13 @@ class Threshold(NamedTuple):
     @classmethod
     def traced(cls, keep_prob: Array, segments: Segments, gamma_scale: float) -> Self:
         """Inside a program, from any scalar: clamped to [0, 1], and NaN drops nothing."""
-        # A layer may hold it beside its parameters, but nothing is learnt from a mask's probability.
+        # A layer may hold keep_prob among its parameters, but it has no gradient.
         keep_prob = jnp.clip(lax.stop_gradient(keep_prob).astype(jnp.float32), 0, 1)
         ratio = np.float32(gamma_scale * area_ratio(segments.block, segments.feat))
         g = ratio * (1 - keep_prob)
         draws = g > 0  # False for NaN
-        # Neither 1 - g nor 2^32 - 1 has a float32; above 1 the integer would be undefined, and is not used.
+        # float32 holds neither 1 - g nor 2^32 - 1 exactly, so q is made in integers. For g >= 1 t would be undefined:
+        # it is not used.
         t = jnp.rint(jnp.where(draws & (g < 1), g, 0) * 2.0**32).astype(jnp.uint32)
         q = jnp.where(g >= 1, jnp.uint32(0), -jnp.maximum(t, 1))
         _, table = lax.scan(lambda threshold, _: (limb_product(threshold, q)[0], threshold), q, length=32)

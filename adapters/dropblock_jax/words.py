@@ -15,8 +15,8 @@ from dropblock_core import words
 class JaxWordSpace(words.WordSpace):
     """Words whose loops are XLA's.
 
-    `zero` is made of all operands: inside ``shard_map`` the state of a loop must vary over the mesh from the start, as
-    what its body makes of it does.
+    `zero` is made of all operands. Inside ``shard_map`` the state of a loop varies over the mesh after the first round,
+    so it must from the start; `zero` makes it so.
     """
 
     zero: Any = None
@@ -32,7 +32,7 @@ class JaxWordSpace(words.WordSpace):
         return lax.while_loop(lambda state: going(*state), lambda state: body(*state), self._tied(state))
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        # In one piece, the generator takes most of the time to compile, and no less to run on a CPU.
+        # Unrolled, the generator takes most of the time of compilation, and runs no faster on a CPU.
         return lax.fori_loop(0, times // 2, lambda _, state: body(*body(*state)), self._tied(state))
 
     def gap(self, u: Array, table: Array) -> Array:

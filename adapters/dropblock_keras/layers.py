@@ -15,8 +15,8 @@ class DropBlock(keras.layers.Layer):
         keep_prob: probability of keeping a unit, in [0, 1]. A weight that is not trained: :class:`KeepProbSchedule`, or
             ``layer.keep_prob = 0.95``, changes it without tracing anew, and it is saved with the model.
         block_size: side of the dropped block, or one per spatial axis; clipped to the map.
-        per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. Inside a compiled program
-            `calibrated` needs a keep_prob that stays as it is, and keeps this layer's out of the weights.
+        per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. With `calibrated`,
+            keep_prob is not a weight, and a compiled program keeps the value it was traced with.
         seed: an int in [0, 2^31) for the layer's ``SeedGenerator``; the same one gives the same masks on each of
             Keras's backends.
         data_format: ``"channels_last"`` or ``"channels_first"``; by default Keras's own setting.
@@ -114,7 +114,7 @@ class DropBlock(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        # Keras keeps this to itself; with it a model that is loaded goes on with the masks that were to come.
+        # Keras does not save this. With it, a model that is loaded goes on with the masks that were to come next.
         store["seed_generator_state"] = keras.ops.convert_to_numpy(self.seed_generator.state.value)
 
     def load_own_variables(self, store: Any) -> None:

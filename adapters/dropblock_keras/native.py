@@ -1,4 +1,4 @@
-"""drop_block of the framework that Keras runs on: one file, since each is a call of a few lines."""
+"""drop_block of the framework that Keras runs on."""
 
 from typing import Any
 

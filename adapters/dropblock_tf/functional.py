@@ -1,4 +1,4 @@
-"""drop_block for TensorFlow: what a call means is checked here, what it does is in `program`."""
+"""drop_block for TensorFlow: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any
 
@@ -119,7 +119,7 @@ def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
     if x.shape.rank is None:
         raise ValueError("x has an unknown rank: give it one with tf.ensure_shape(x, [None, None, None, channels])")
     shape = x.shape.as_list()
-    # A size that is not known yet is checked as the smallest there is.
+    # A size that is not known yet is checked as 1.
     validate.activations([1 if size is None else size for size in shape], x.dtype, channels_last=channels_last)
     if channels_last:
         shape = [shape[0], shape[-1], *shape[1:-1]]

@@ -18,7 +18,7 @@ SPACE = TensorFlowWordSpace(namespace, tf.int64)
 
 @dataclass(frozen=True)
 class MaskSpec:
-    """What a call is, besides its tensors."""
+    """What :func:`drop` has to know about a mask, besides tensors."""
 
     segments: Segments
     maps: int
@@ -28,7 +28,7 @@ class MaskSpec:
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether they are kept for the backward pass: in whole bytes they take a bit a unit."""
+        """Whether the rows are kept for the backward pass: if they fill whole bytes, they take one bit a unit."""
         return self.segments.feat[-1] % 8 == 0
 
 
@@ -69,7 +69,8 @@ def _grown(seeds: Any, spec: MaskSpec) -> Any:
         anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), spec.segments)
         return Array(tf.constant(False)), words.grow(space, namespace.astype(anchors, space.dtype), spec.segments)
 
-    # A loop that runs once, if there is anything to grow: XLA would otherwise grow the blocks anew for each unit.
+    # XLA would otherwise grow the blocks anew for each unit. So the growth is in a loop, which runs once, or not at all
+    # if there is no seed.
     *outer, width = spec.segments.feat
     empty = tf.zeros([tf.shape(seeds)[0], spec.maps, *outer, -(-width // 32)], space.dtype)
     waits = tf.reduce_any(seeds != 0)
@@ -78,11 +79,11 @@ def _grown(seeds: Any, spec: MaskSpec) -> Any:
 
 
 def _bytes(rows: Any, spec: MaskSpec) -> Any:
-    """Rows of a multiple of 8 units, without what fills up their last word."""
+    """Rows of a multiple of 8 units as bytes, without the padding of their last word."""
     if rows.dtype == tf.uint8:
         return rows
     *outer, width = spec.segments.feat
-    in_bytes = tf.bitcast(rows, tf.uint8)  # the first of which holds the first 8 units, on every device there is
+    in_bytes = tf.bitcast(rows, tf.uint8)  # every device is little-endian: the first byte holds the first 8 units
     return tf.reshape(in_bytes, [-1, spec.maps, *outer, rows.shape[-1] * rows.dtype.size])[..., : width // 8]
 
 

@@ -1,4 +1,4 @@
-"""From keep_prob to the integers that a mask is drawn by, in a program: in float64, so to the very bits of the host."""
+"""From keep_prob to the integers that a mask is drawn by, in a program: in float64, so it gives the host's bits."""
 
 from typing import Any, NamedTuple, Self
 
@@ -20,7 +20,7 @@ class Threshold(NamedTuple):
 
     @classmethod
     def of_gamma(cls, gamma: float, segments: Segments) -> Self:
-        """Of a gamma that the host knows."""
+        """From a gamma that the host knows."""
         t = threshold_word(gamma)
         factor = expected_factor(gamma, segments.block, segments.feat)
         table = tf.constant(thresholds(max(t, 1), 32), tf.int64)
@@ -28,9 +28,9 @@ class Threshold(NamedTuple):
 
     @classmethod
     def symbolic(cls, keep_prob: Any, segments: Segments, gamma_scale: float) -> Self:
-        """Of a tensor without a value yet: clamped to [0, 1], and NaN drops nothing."""
+        """From a tensor that has no value yet: clamped to [0, 1], and NaN drops nothing."""
         keep_prob = tf.clip_by_value(tf.cast(keep_prob, tf.float64), 0.0, 1.0)
-        # Eq. (1) as the host evaluates it, in this order: the maximum keeps compilers from multiplying constants first.
+        # Eq. (1) in the host's order of evaluation. The maximum keeps compilers from multiplying the constants first.
         gamma = tf.maximum(gamma_scale * (1.0 - keep_prob), 0.0) * area_ratio(segments.block, segments.feat)
         gamma = tf.minimum(gamma, 1.0)
         draws = gamma > 0  # False for NaN

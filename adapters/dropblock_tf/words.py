@@ -11,7 +11,7 @@ from dropblock_tf.namespace import Array
 
 
 class TensorFlowWordSpace(words.WordSpace):
-    """Words whose loops are TensorFlow's, inside a graph."""
+    """Words whose loops are TensorFlow's."""
 
     def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
         def unwrapped(*state: Any) -> tuple[Any, ...]:
@@ -25,7 +25,7 @@ class TensorFlowWordSpace(words.WordSpace):
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
         if tf.executing_eagerly():
             return super().repeat(times, body, state)
-        # Compiled in one piece, the generator would take XLA minutes.
+        # Unrolled, the generator would take XLA minutes to compile.
         done = Array(tf.constant(0, tf.int64))
         _, *end = self.loop(
             lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state)
@@ -33,7 +33,7 @@ class TensorFlowWordSpace(words.WordSpace):
         return tuple(end)
 
     def product(self, a: Array, m: int) -> tuple[Array, Array]:
-        product = a * m  # may wrap around: the two words are what its 64 bits say, whatever their sign
+        product = a * m  # it may wrap to a negative number, but its 64 bits are still the two words
         return (product >> 32) & MASK32, product & MASK32
 
     def cut(self, x: Array) -> Array:

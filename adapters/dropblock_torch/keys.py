@@ -52,7 +52,7 @@ def _drawn(generator: torch.Generator | None, device: torch.device) -> Tensor:
     """64 bits from `generator`, or from the default one of the device.
 
     Ranks that run ``torch.manual_seed`` with the same number would draw the same masks for different samples, so the
-    bits of the default generator are mixed with the rank. A generator of the user's own is taken at its word.
+    bits of the default generator are mixed with the rank. The user's own generator is used as it is.
     """
     key = torch.randint(0, 2**32, (2,), dtype=torch.int64, device=device, generator=generator)
     if generator is None and (rank := distributed.rank()):

@@ -24,7 +24,7 @@ NO_ANCHORS = np.empty(0, np.int64)
 
 WAITS = True
 
-# Where the two ways cost alike, estimated from a few timings: a block zeroed where it lies, units of a dense mask.
+# To zero one block where it lies costs as much as this many units of a dense mask; estimated from a few timings.
 UNITS_A_SEED = 16
 
 
@@ -75,7 +75,7 @@ def _count(seeds: Bools, anchors: Ints, plan: Plan) -> Ints:
         # Without an axis the count is ten times as fast.
         counts = dropped.reshape(plan.scopes, -1) if plan.scopes > 1 else [dropped]
         return np.array([np.count_nonzero(scope) for scope in counts])
-    # A seed alone in its map drops its block; only blocks that may overlap need to be drawn to be counted.
+    # A seed that is alone in its map drops exactly its block. Only maps with several seeds are grown and counted.
     valid = prod(plan.segments.valid)
     home = anchors // valid
     crowd = np.bincount(home, minlength=plan.samples * plan.maps)
@@ -102,7 +102,7 @@ def _grown_from_few(anchors: Ints, plan: Plan) -> Bools:
 
 
 def _grown_from_all(seeds: Bools, plan: Plan) -> Bools:
-    """The same from dense seeds, ``[samples * maps * anchors]`` and padding: all of them grow at once."""
+    """The dropped units from dense seeds, ``[samples * maps * anchors]`` and padding: all of them grow at once."""
     segments = plan.segments
     maps = plan.samples * plan.maps
     seeds = seeds[: maps * prod(segments.valid)].reshape(maps, *segments.valid)

@@ -1,4 +1,4 @@
-"""What is known of a mask before any value is: sizes and layout. The compiler's fake tensors need no more."""
+"""The sizes and the layout of a mask, which are known before its values: a compiler's fake tensors need no more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ from dropblock_core.stream import Segments
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` is the number of line 8's counts.
+    """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` counts line 8's factors.
 
-    `channels_last` is how the activations lie in memory: a kernel that goes through memory in order keeps its bits so.
+    `channels_last` is how the activations lie in memory. The GPU's kernels go through memory in order, so the bits of
+    their mask lie in the same way.
     """
 
     samples: int
@@ -43,7 +44,7 @@ class Plan:
         return self.segments.units
 
     def counts(self, renorm: str) -> int:
-        """How many counts line 8 takes: none where its factor is known beforehand."""
+        """The number of line 8's counts: none where its factor is known before the mask."""
         return self.scopes if is_counted(renorm) else 0
 
     def spread(self, scale: Tensor) -> Tensor:
@@ -55,9 +56,9 @@ class Plan:
 
 
 class Mask(NamedTuple):
-    """A drawn mask: its state (what its bits mean is its engine's affair), line 8's factors, and dropped units."""
+    """A drawn mask: its bits, line 8's factors, and the counts of dropped units."""
 
-    state: Tensor  # uint8
+    state: Tensor  # uint8; each engine lays out its bits in its own way
     scale: Tensor  # one factor a scope, in float32 (float64 for float64 activations)
     dropped: Tensor  # int64, one count a scope; empty where line 8 needs no count
 
@@ -74,10 +75,10 @@ class Mask(NamedTuple):
 def factor(dropped: Tensor, count: int | Tensor, dtype: torch.dtype) -> Tensor:
     """Line 8: ``count(M) / count_ones(M)``, rounded once; 0 where nothing is kept (rule R10)."""
     ones = (count - dropped).double()
-    total = torch.zeros_like(ones) + count  # a number over a tensor would be a product with its reciprocal
+    total = torch.zeros_like(ones) + count  # PyTorch divides a number by a tensor as a product with its reciprocal
     return torch.where(ones > 0, total / ones, 0.0).to(dtype)
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels of `x` lie next to each other, as ``torch.channels_last`` and its 3-d sister have it."""
+    """Whether the channels of `x` lie next to each other, as in ``torch.channels_last`` and ``channels_last_3d``."""
     return x.ndim > 3 and x.stride(1) == 1 and x.stride(-1) != 1
