@@ -204,12 +204,7 @@ def _draws(
     n, s = active // per_sample, active % per_sample
     group = n * -(-per_sample // 4) + s // 4
     is_first = np.diff(group, prepend=-1) != 0
-    counter = (
-        (s[is_first] // 4).astype(np.uint64),
-        numbers[n[is_first]].astype(np.uint64),
-        _word(k),
-        _word(stream),
-    )
+    counter = ((s[is_first] // 4).astype(np.uint64), numbers[n[is_first]].astype(np.uint64), _word(k), _word(stream))
     lanes: npt.NDArray[np.uint64] = np.stack(philox(counter, key, word=np.uint64), axis=-1)
     u: npt.NDArray[np.uint64] = lanes[np.cumsum(is_first) - 1, s % 4]
     return u

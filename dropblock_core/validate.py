@@ -167,21 +167,23 @@ def counter_word(name: str, value: Any, *, span: int = 0) -> int:
     return word
 
 
-def size(name: str, value: Any) -> int:
-    """The length of an axis, at least 0."""
-    rule = f"{name} is the length of an axis, an int of at least 0"
+def at_least_0(name: str, value: Any, rule: str) -> int:
+    """`value` as an int, not negative."""
     number = integer(name, value, rule)
     if number < 0:
         raise ValueError(f"{name}={value!r} is negative: {rule}")
     return number
 
 
+def size(name: str, value: Any) -> int:
+    """The length of an axis."""
+    return at_least_0(name, value, f"{name} is the length of an axis, an int of at least 0")
+
+
 def steps(value: Any) -> int:
     """The length of a schedule."""
     rule = "steps is the number of training steps to reach keep_prob, at least 0; steps=0 holds keep_prob throughout"
-    number = integer("steps", value, rule)
-    if number < 0:
-        raise ValueError(f"steps={value!r} is negative: {rule}")
+    number = at_least_0("steps", value, rule)
     if number >= 2**63:
         raise ValueError(f"steps={value!r} is beyond 2^63: {rule}")
     return number

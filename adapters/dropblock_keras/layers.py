@@ -99,7 +99,7 @@ class DropBlock(keras.layers.Layer):
             return inputs
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
         words = self.seed_generator.next()
-        return native.drop_block(inputs, keep_prob, words, self.data_format == "channels_last", self._options)
+        return native.drop_block(inputs, keep_prob, words, self.data_format, self._options)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

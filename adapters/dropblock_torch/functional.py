@@ -93,25 +93,14 @@ def drop_block(
     key = keys.words_of(seed, generator, x.device)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     layout = is_channels_last(x)
-    state, scale, dropped = ops.mask(
-        key,
-        _operand(keep_prob),
-        x.shape,
-        block,
-        per_channel,
-        renorm,
-        gamma_scale,
-        calibrated,
-        sample_offset,
-        stream,
-        layout,
-        dtype,
-    )
+    settings = block, per_channel, renorm
+    others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
+    state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
     if process_group is not None:
         count = x.numel() if per_channel else x.numel() // x.shape[1]
         scale = distributed.shared_factor(dropped, count, process_group, dtype)
     apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
-    y = apply(x, state, scale, block, per_channel, renorm, layout)
+    y = apply(x, state, scale, *settings, layout)
     return x.copy_(y) if inplace else y
 
 
