@@ -57,7 +57,7 @@ class Call:
         return cls(
             keep_prob=keep_prob,
             samples=samples,
-            maps=channels if per_channel else min(1, channels),
+            maps=channels if per_channel else 1,
             segments=Segments.of(feat, validate.clipped(block, feat)),
             gamma_scale=gamma_scale,
             calibrated=calibrated,
