@@ -75,9 +75,10 @@ KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
 bench: install  ## Measure time and memory, as ratios within one run.
 	$(KEEP_MEMORY) $(BIN)/python -m tests.bench
 
-# On a machine with a GPU, a Python that has PyTorch and pytest, and this checkout: nothing is installed.
+# On a machine with a GPU: this checkout, uninstalled, and a Python that has PyTorch, pytest and array-api-compat, the
+# last of them perhaps by a folder on PYTHONPATH.
 GPU_PYTHON ?= python3
-ON_PATH := PYTHONPATH=.:adapters:conformance TRITON_INTERPRET=0
+ON_PATH := PYTHONPATH=.:adapters:conformance:$(PYTHONPATH) TRITON_INTERPRET=0
 
 test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation.
 	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider tests/gpu

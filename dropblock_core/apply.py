@@ -7,6 +7,7 @@ import numpy as np
 from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
+from dropblock_core.renorm import counted_factor
 
 
 def drop_block(
@@ -57,8 +58,10 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ],
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
+    validate.array(x)
+    validate.no_foreign_keywords(foreign)
     call = Call.checked(
-        validate.array(x).shape,
+        x.shape,
         x.dtype,
         keep_prob,
         block_size,
@@ -69,12 +72,8 @@ def drop_block(
         seed=seed,
         sample_offset=sample_offset,
         stream=stream,
-        foreign=foreign,
     )
-    if validate.generator(rng) is not None and seed is not None:
-        raise ValueError(
-            f"seed={seed!r} and rng={rng!r} were both given: the mask comes from one of them, drop the other"
-        )
+    validate.one_source(seed=seed, rng=validate.generator(rng))
     if not training or call.drops_nothing:
         return x
     if call.seed is not None:
@@ -87,16 +86,10 @@ def drop_block(
 
 
 def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[Any, Any]:
-    dropped = dropped_units(
-        seed, call.samples, call.maps, call.segments, call.gamma, call.sample_offset, call.stream
-    )  # lines 5 and 6
+    dropped = dropped_units(call.batch(seed))  # lines 5 and 6
     scale: Any = call.fixed_scale
     if scale is None:
-        # Over the tensor, the count without axes is ten times as fast.
-        axes = {"tensor": None, "sample": tuple(range(1, x.ndim)), "map": tuple(range(2, x.ndim))}[call.renorm]
-        count_ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=axes is not None)
-        # Where nothing is kept every unit is zeroed below, whatever its scale; 0 / 0 must not warn.
-        scale = call.count / np.maximum(count_ones, 1)
+        scale = counted_factor(dropped, call.renorm, call.count)
     wide = np.result_type(x.dtype, np.float32)
     y = np.empty_like(x, subok=False)
     # Line 8 before line 7: one pass in the wide type, rounded once. Selecting, not multiplying, keeps NaN out.
@@ -107,20 +100,14 @@ def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[A
 
 
 def _apply_words(x: Any, call: Call, seed: int) -> Any:
-    space = words.Words.beside(x)
+    space = words.WordSpace.beside(x)
     xp, segments = space.xp, call.segments
-    bits = words.seed_words(
-        space, seed, call.samples, call.maps, segments, call.gamma, call.sample_offset, call.stream
-    )  # line 5
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)  # line 6
+    bits = words.seed_words(space, call.batch(seed))  # line 5
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)  # line 6
     wide = x.dtype if x.dtype == xp.float64 else xp.float32
     scale: Any = call.fixed_scale
     if scale is None:
-        high, low = words.subtract_limbs(call.count, *words.count_bits(space, dropped, call.renorm))
-        # Each conversion, the sum and the quotient round once: 2 ulp at most, at every size.
-        ones = xp.astype(high, wide) * 65536 + xp.astype(low, wide)
-        count = xp.asarray(float(call.count), dtype=wide, device=space.device)
-        scale = count / xp.where(ones > 0, ones, xp.ones_like(ones))
+        scale = words.counted_factor(space, call.count, *words.count_bits(space, dropped, call.renorm), wide)
     y = xp.astype(xp.astype(x, wide) * scale, x.dtype)  # line 8
     dropped = words.unpack(space, dropped, segments.feat)
     if arrays.is_torch(xp):

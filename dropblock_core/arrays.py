@@ -1,25 +1,16 @@
-"""Which arrays we know: those of array-api-compat, or, in a plain checkout on a machine without it, NumPy's alone.
+"""Which arrays we know: those of the libraries that array-api-compat knows, NumPy among them."""
 
-The dependency is declared and installed with the package. A checkout put on the path beside a framework, as on a
-borrowed GPU machine, lacks it, and the adapters' own kernels do not need it.
-"""
-
-import importlib
 import sys
 from typing import Any
 
-import numpy as np
+import array_api_compat
 
-compat: Any
-try:
-    compat = importlib.import_module("array_api_compat")
-except ModuleNotFoundError:
-    compat = None
+compat: Any = array_api_compat  # Any: its types name no library's arrays
 
 
 def is_array(x: Any) -> bool:
     """Whether `x` is an array that :func:`dropblock_core.drop_block` takes."""
-    return isinstance(x, np.ndarray) if compat is None else bool(compat.is_array_api_obj(x))
+    return bool(compat.is_array_api_obj(x))
 
 
 def is_torch(xp: Any) -> bool:

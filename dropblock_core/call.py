@@ -1,25 +1,29 @@
-"""What a call of drop_block means, once its arguments are checked: the front door that every backend shares."""
+"""The checked arguments of a call of drop_block, and what follows from them: every backend starts here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from dropblock_core import validate
-from dropblock_core.gamma import gamma
-from dropblock_core.law import expected_keep
-from dropblock_core.stream import Segments
+from dropblock_core.gamma import gamma as eq1
+from dropblock_core.renorm import expected_factor, is_counted, scope_units
+from dropblock_core.stream import Batch, Segments
 
 
 @dataclass(frozen=True)
 class Call:
-    """The checked arguments of one call, for activations ``[samples, channels, *spatial]``."""
+    """The checked arguments of one call, for activations ``[samples, channels, *spatial]``.
 
-    keep_prob: float
+    `keep_prob` is None where the host does not know its value. It cannot compute gamma then.
+    """
+
+    keep_prob: float | None
     samples: int
     maps: int
     segments: Segments
-    gamma: float
     gamma_scale: float
+    calibrated: bool
     renorm: str
     seed: int | None
     sample_offset: int
@@ -34,29 +38,29 @@ class Call:
         keep_prob: Any,
         block_size: Any,
         *,
+        has_value: bool = True,
         per_channel: bool,
         renorm: str,
         gamma_scale: Any,
         calibrated: bool,
-        seed: Any,
+        seed: Any = None,
         sample_offset: Any,
         stream: Any,
-        foreign: Mapping[str, Any],
     ) -> Self:
-        """Check the arguments in the order they are written; ValueError or TypeError as rule R14 says."""
-        validate.no_foreign_keywords(foreign)
+        """Check the arguments in the order they are written; ValueError or TypeError as rule R14 says.
+
+        `has_value` is False for a keep_prob whose value the host does not know: that one is not looked at.
+        """
         samples, channels, *feat = validate.activations(shape, dtype)
-        keep_prob = validate.probability("keep_prob", keep_prob)
-        block = validate.block_sides(block_size, feat)
-        renorm = validate.renorm(renorm)
-        gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
+        keep_prob = validate.probability("keep_prob", keep_prob) if has_value else None
+        block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
         return cls(
             keep_prob=keep_prob,
             samples=samples,
-            maps=channels if per_channel else min(1, channels),
-            segments=Segments.of(feat, block),
-            gamma=gamma(keep_prob, block, tuple(feat), gamma_scale=gamma_scale, calibrated=calibrated),
+            maps=channels if per_channel else 1,
+            segments=Segments.of(feat, validate.clipped(block, feat)),
             gamma_scale=gamma_scale,
+            calibrated=calibrated,
             renorm=renorm,
             seed=None if seed is None else validate.seed_word(seed),
             sample_offset=validate.counter_word("sample_offset", sample_offset, span=samples),
@@ -64,25 +68,33 @@ class Call:
             is_empty=samples * channels == 0,
         )
 
+    @cached_property
+    def gamma(self) -> float:
+        """Eq. (1)'s gamma, or the calibrated one. ValueError where keep_prob has no value."""
+        if self.keep_prob is None:
+            raise ValueError("keep_prob has no value on the host, so gamma cannot be computed there")
+        block, feat = self.segments.block, self.segments.feat
+        return eq1(self.keep_prob, block, feat, gamma_scale=self.gamma_scale, calibrated=self.calibrated)
+
+    def batch(self, seed: int) -> Batch:
+        """What the mask of this call depends on, drawn from `seed`."""
+        return Batch(seed, self.samples, self.maps, self.segments, self.gamma, self.sample_offset, self.stream)
+
     @property
     def drops_nothing(self) -> bool:
-        """Whether the input itself is the answer, without drawing anything (rule R1)."""
+        """Whether the input itself is the answer, without drawing anything (rule R1), as far as the host knows."""
         return self.keep_prob == 1.0 or self.is_empty
 
     @property
     def fixed_scale(self) -> float | None:
-        """Line 8's factor where rule R8 takes it from no count: ``renorm="expected"`` and ``"none"``."""
+        """Line 8's factor where it needs no count (``renorm="expected"`` and ``"none"``), else None."""
+        if is_counted(self.renorm):
+            return None
         if self.renorm == "none":
             return 1.0
-        if self.renorm == "expected":
-            kept = expected_keep(self.gamma, self.segments.block, self.segments.feat)
-            return 1.0 / kept if kept else 0.0
-        return None
+        return expected_factor(self.gamma, self.segments.block, self.segments.feat)
 
     @property
     def count(self) -> int:
         """count(M) of line 8 over the scope of `renorm`."""
-        units = 1
-        for f in self.segments.feat:
-            units *= f
-        return units * {"tensor": self.samples * self.maps, "sample": self.maps, "map": 1}[self.renorm]
+        return int(scope_units(self.renorm, (self.samples, self.maps, *self.segments.feat)))

@@ -1,4 +1,4 @@
-"""Seeds and masks in NumPy, fast: what the other backends are compared with, at sizes that people train at.
+"""Seeds and masks in NumPy, fast. The other backends are compared with these, at sizes that people train at.
 
 The seeds are those of `stream.literal_seeds`, bit for bit. Only the segments that still hold a seed go on to the next
 draw: at 14x14, block 7, keep_prob 0.9 these are 18% after the first and 2% after the second.
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropblock_core import validate
-from dropblock_core.stream import Segments, philox, philox_key, threshold_word, thresholds
+from dropblock_core.stream import Batch, Segments, philox, philox_key, threshold_word, thresholds
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -61,7 +61,8 @@ def sample_seeds(
     stream = validate.counter_word("stream", stream)
 
     seeds = np.zeros((samples, maps, *segments.valid), bool)
-    for map_number, row, column in seed_positions(seed, samples, maps, segments, gamma, sample_offset, stream):
+    batch = Batch(seed, samples, maps, segments, gamma, sample_offset, stream)
+    for map_number, row, column in seed_positions(batch):
         seeds.reshape(-1)[map_number * prod(segments.valid) + row * segments.width + column] = True
     return seeds
 
@@ -92,24 +93,22 @@ def block_mask(seeds: Bools, block_size: int | tuple[int, ...], feat_size: int |
     return ~grow_blocks(dropped, block, feat)
 
 
-def dropped_units(
-    seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> Bools:
-    """Lines 5 and 6 at once, of checked arguments: bool ``[samples, maps, *feat_size]``, True = dropped."""
-    feat = segments.feat
-    dropped = np.zeros((samples, maps, *feat), bool)
+def dropped_units(batch: Batch) -> Bools:
+    """Lines 5 and 6 at once: bool ``[samples, maps, *feat_size]``, True = dropped."""
+    segments, feat = batch.segments, batch.segments.feat
+    dropped = np.zeros((batch.samples, batch.maps, *feat), bool)
     # Where each row of anchors starts in a map, in units.
     row_start = np.arange(prod(feat)).reshape(feat)[tuple(slice(v) for v in segments.valid)][..., 0].reshape(-1)
-    for map_number, row, column in seed_positions(seed, samples, maps, segments, gamma, sample_offset, stream):
-        dropped.reshape(-1)[map_number * prod(feat) + row_start[row] + column] = True
+    for map_number, row, column in seed_positions(batch):
+        dropped.reshape(-1)[map_number * segments.units + row_start[row] + column] = True
     return grow_blocks(dropped, segments.block, feat)
 
 
 def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -> Bools:
     """Grow each True unit of ``[samples, maps, *feat]`` to its block, in place.
 
-    Anchors hold their whole block inside the map, so shifting the flat array never carries a block into the next row
-    or map, and one long shift-or serves all of them: log2(block_size) passes an axis.
+    Every anchor's block lies inside the map, so a shift of the flat array never carries a block into the next row or
+    map. One long shift-or therefore serves all maps: log2(block_size) passes an axis.
     """
     maps = dropped.reshape(-1, prod(feat))
     step = max(1, CHUNK_BYTES // maps.shape[1])
@@ -124,33 +123,33 @@ def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -
     return dropped
 
 
-def seed_positions(
-    seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> list[tuple[Ints, Ints, Ints]]:
+def seed_positions(batch: Batch) -> list[tuple[Ints, Ints, Ints]]:
     """All seeds of a batch, as (number of the map in the batch, row and column of the anchor), in some order."""
-    t, length = threshold_word(gamma), segments.length
-    per_sample = maps * segments.per_map
+    segments = batch.segments
+    t, length = threshold_word(batch.gamma), segments.length
+    per_sample = batch.maps * segments.per_map
     if t == 0 or per_sample == 0:
         return []
     gaps = Gaps(t, length)
-    key = tuple(_word(half) for half in philox_key(seed))
+    key = tuple(_word(half) for half in philox_key(batch.seed))
     found = []
     step = max(1, 4 * CHUNK_COUNTERS // per_sample)
-    for first in range(0, samples, step):
-        numbers = np.arange(first, min(first + step, samples))
-        u = _first_draws(numbers + sample_offset, per_sample, key, stream).reshape(-1)
+    for first in range(0, batch.samples, step):
+        # The samples' numbers in the whole batch are the counters' second word.
+        numbers = np.arange(first, min(first + step, batch.samples)) + batch.sample_offset
+        u = _first_draws(numbers, per_sample, key, batch.stream).reshape(-1)
         active = np.flatnonzero(u >= gaps.ascending[0])  # the others' first gap leaves the segment
         position = gaps(u[active])
         for k in range(1, length + 1):
             number, s = first + active // per_sample, active % per_sample
             row, column = segments.row_and_column(s % segments.per_map, position)
             on_grid = (row < segments.rows) & (column < segments.width)
-            found.append(((number * maps + s // segments.per_map)[on_grid], row[on_grid], column[on_grid]))
+            found.append(((number * batch.maps + s // segments.per_map)[on_grid], row[on_grid], column[on_grid]))
             going = position < length - 1
             active, position = active[going], position[going]
             if not active.size:
                 break
-            u = _draws(active, numbers + sample_offset, per_sample, k, key, stream)
+            u = _draws(active, numbers, per_sample, k, key, batch.stream)
             position = position + 1 + gaps(u)
             inside = position < length
             active, position = active[inside], position[inside]
@@ -160,8 +159,9 @@ def seed_positions(
 class Gaps:
     """``gap(u) = #{j: u < T_j}`` of many draws.
 
-    A table by the leading bits of u counts most thresholds, and comparisons the few inside its cell: a fifth of the
-    time of a binary search. A small gamma has many thresholds to a cell, but few draws to look up.
+    A table indexed by the leading bits of u counts most thresholds; comparisons count the few inside its cell. This
+    takes a fifth of the time of a binary search. With a small gamma a cell has many thresholds, and a binary search is
+    used: then there are few draws to look up.
     """
 
     CELL_BITS = 22
@@ -185,7 +185,7 @@ class Gaps:
 
 
 def _word(value: int) -> npt.NDArray[np.uint64]:
-    """An array of one, as NumPy 1 makes a float of a uint64 scalar times an int."""
+    """An array of one element: NumPy 1 turns a uint64 scalar times an int into a float."""
     return np.array([value], np.uint64)
 
 
@@ -204,12 +204,7 @@ def _draws(
     n, s = active // per_sample, active % per_sample
     group = n * -(-per_sample // 4) + s // 4
     is_first = np.diff(group, prepend=-1) != 0
-    counter = (
-        (s[is_first] // 4).astype(np.uint64),
-        numbers[n[is_first]].astype(np.uint64),
-        _word(k),
-        _word(stream),
-    )
+    counter = ((s[is_first] // 4).astype(np.uint64), numbers[n[is_first]].astype(np.uint64), _word(k), _word(stream))
     lanes: npt.NDArray[np.uint64] = np.stack(philox(counter, key, word=np.uint64), axis=-1)
     u: npt.NDArray[np.uint64] = lanes[np.cumsum(is_first) - 1, s % 4]
     return u

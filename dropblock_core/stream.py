@@ -44,7 +44,7 @@ def philox(
     """Philox4x32-10: four random words for a counter of four words and a key of two.
 
     `product` multiplies words, `word` makes one of a constant, and `repeat` is a loop: Python's by default, an array
-    library's through `words.Words`.
+    library's through `words.WordSpace`.
 
     >>> [hex(x) for x in philox((0, 0, 0, 0), (0, 0))]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
@@ -96,8 +96,18 @@ class Segments:
         return self.valid[-1]
 
     @cached_property
+    def units(self) -> int:
+        """The number of units of a map."""
+        return prod(self.feat)
+
+    @cached_property
     def packed(self) -> int:
         return min(self.rows, 32 // self.width)
+
+    @cached_property
+    def cuts(self) -> int:
+        """The number of segments that a row is cut into; 1 where rows are packed."""
+        return -(-self.width // 32)
 
     @cached_property
     def length(self) -> int:
@@ -107,14 +117,36 @@ class Segments:
     @cached_property
     def per_map(self) -> int:
         """G, the number of segments a map."""
-        return -(-self.rows // self.packed) if self.packed else self.rows * -(-self.width // 32)
+        return -(-self.rows // self.packed) if self.packed else self.rows * self.cuts
 
     def row_and_column(self, segment: Any, position: Any) -> tuple[Any, Any]:
         """The anchor at a position of a segment; one outside the grid has a row or column past the end."""
         if self.packed:
             return segment * self.packed + position // self.width, position % self.width
-        cuts = -(-self.width // 32)
-        return segment // cuts, segment % cuts * 32 + position
+        return segment // self.cuts, segment % self.cuts * 32 + position
+
+    @property
+    def row_bits(self) -> int:
+        """The width of the narrowest words that hold a row of units: 8, 16 or 32; longer rows take several of 32."""
+        return 8 if self.feat[-1] <= 8 else 16 if self.feat[-1] <= 16 else 32
+
+    @property
+    def seeds_fit(self) -> bool:
+        """Whether the seeds, in a word of 32 bits a segment, take at most a bit a unit."""
+        return 32 * self.per_map <= self.units
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All that a batch's seeds depend on: each sample, numbered from `sample_offset`, has `maps` maps."""
+
+    seed: int
+    samples: int
+    maps: int
+    segments: Segments
+    gamma: float
+    sample_offset: int = 0
+    stream: int = 0
 
 
 def threshold_word(gamma: float) -> int:

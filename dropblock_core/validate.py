@@ -1,6 +1,6 @@
-"""What bad input is told (rule R14): the argument, its value, the rule and the remedy, before anything is drawn.
+"""The refusals (rule R14): each names the argument, its value, the rule and the remedy, before anything is drawn.
 
-Every front door of every backend asks here, so that the same mistake gets the same words everywhere.
+Every front door of every backend checks its arguments here, so a mistake gets the same message everywhere.
 """
 
 import math
@@ -14,17 +14,18 @@ import numpy.typing as npt
 
 from dropblock_core import arrays
 
+DATA_FORMATS = ("channels_last", "channels_first")
 RENORMS = ("tensor", "sample", "map", "expected", "none")
 WORD = 2**32
-# How other libraries call the probability of dropping.
+# What other libraries call the probability of dropping.
 DROP_KEYWORDS = ("p", "drop_prob", "dropout_prob", "drop_rate", "rate")
 
 
 def real(name: str, value: Any, rule: str) -> float:
     """`value` as a float; TypeError unless it is one real number (a 0-d array of numbers counts)."""
-    if type(value) is float:  # inside a compiler it may be symbolic, without attributes to look for
+    if type(value) is float:  # inside a compiler it may be symbolic, and has no attributes then
         return value
-    if type(value) is not int:  # so may this
+    if type(value) is not int:  # an int may be symbolic too
         kind = str(getattr(value, "dtype", ""))
         is_array_of_one = getattr(value, "ndim", None) == 0 and ("int" in kind or "float" in kind)
         if isinstance(value, bool) or not (isinstance(value, Real) or is_array_of_one):
@@ -37,7 +38,7 @@ def real(name: str, value: Any, rule: str) -> float:
 
 def per_axis(value: Any, rank: int) -> tuple[Any, ...]:
     """One value an axis: a sequence as it is, anything else for each of `rank` axes."""
-    if isinstance(value, int):  # a symbolic one has no attributes either
+    if isinstance(value, int):  # a symbolic int has no attributes either
         return (value,) * rank
     is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
     return tuple(value) if is_sequence or getattr(value, "ndim", 0) > 0 else (value,) * rank
@@ -88,16 +89,25 @@ def feat_sizes(value: Any) -> tuple[int, ...]:
     return sizes
 
 
-def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
-    """The block's side for each axis of `feat_size`, clipped to the map (rule R3)."""
-    rank = len(feat_size)
+def block_option(value: Any, rank: int) -> tuple[int, ...]:
+    """The block's side for each of `rank` axes, before a map clips it."""
     rule = f"block_size must be an int of at least 1, or one such int for each of the {rank} spatial axes"
     sides = tuple(integer("block_size", b, rule) for b in per_axis(value, rank))
     if len(sides) != rank:
         raise ValueError(f"block_size={value!r} has {len(sides)} sides for {rank} spatial axes: {rule}")
     if min(sides) < 1:
         raise ValueError(f"block_size={value!r} is below 1: {rule}; block_size=1 is dropout")
+    return sides
+
+
+def clipped(sides: Sequence[int], feat_size: Sequence[int]) -> tuple[int, ...]:
+    """The block's sides, no longer than the map's (rule R3)."""
     return tuple(min(b, f) for b, f in zip(sides, feat_size, strict=True))
+
+
+def block_sides(value: Any, feat_size: Sequence[int]) -> tuple[int, ...]:
+    """The block's side for each axis of `feat_size`, clipped to the map."""
+    return clipped(block_option(value, len(feat_size)), feat_size)
 
 
 def renorm(value: Any) -> str:
@@ -105,6 +115,29 @@ def renorm(value: Any) -> str:
     if not isinstance(value, str) or value not in RENORMS:
         raise ValueError(f"renorm={value!r} is unknown: choose one of {', '.join(map(repr, RENORMS))}")
     return str(value)
+
+
+def options(
+    block_size: Any, rank: int, scope: Any, scale: Any, *, calibrated: bool
+) -> tuple[tuple[int, ...], str, float]:
+    """The block's sides, renorm and gamma_scale: what calls and layers check alike, in this order."""
+    return block_option(block_size, rank), renorm(scope), gamma_scale(scale, calibrated=calibrated)
+
+
+def data_format(value: Any, custom_of: str | None = None) -> str:
+    """Where the channels are; `custom_of` names the framework whose custom is channels last."""
+    if value not in DATA_FORMATS:
+        last, first = (f" (NHWC, {custom_of}'s custom)", " (NCHW)") if custom_of else ("", "")
+        raise ValueError(f"data_format={value!r} is unknown: choose 'channels_last'{last} or 'channels_first'{first}")
+    return str(value)
+
+
+def one_source(**sources: Any) -> None:
+    """Raise where more than one of the `sources` of a mask's randomness is given."""
+    given = {name: value for name, value in sources.items() if value is not None}
+    if len(given) > 1:
+        named = " and ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(f"{named} were both given: the mask comes from one of them, drop the other")
 
 
 def mode(value: Any) -> str:
@@ -134,21 +167,23 @@ def counter_word(name: str, value: Any, *, span: int = 0) -> int:
     return word
 
 
-def size(name: str, value: Any) -> int:
-    """The length of an axis, at least 0."""
-    rule = f"{name} is the length of an axis, an int of at least 0"
+def at_least_0(name: str, value: Any, rule: str) -> int:
+    """`value` as an int, not negative."""
     number = integer(name, value, rule)
     if number < 0:
         raise ValueError(f"{name}={value!r} is negative: {rule}")
     return number
 
 
+def size(name: str, value: Any) -> int:
+    """The length of an axis."""
+    return at_least_0(name, value, f"{name} is the length of an axis, an int of at least 0")
+
+
 def steps(value: Any) -> int:
     """The length of a schedule."""
     rule = "steps is the number of training steps to reach keep_prob, at least 0; steps=0 holds keep_prob throughout"
-    number = integer("steps", value, rule)
-    if number < 0:
-        raise ValueError(f"steps={value!r} is negative: {rule}")
+    number = at_least_0("steps", value, rule)
     if number >= 2**63:
         raise ValueError(f"steps={value!r} is beyond 2^63: {rule}")
     return number

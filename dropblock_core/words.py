@@ -1,8 +1,8 @@
-"""The word algebra: seeds drawn, dilated, counted and unpacked as bits of 32-bit words, over any array library.
+"""The word algebra: lines 5 and 6 on bits of 32-bit words, over any array library.
 
-It is written once, over an array namespace (array-api-compat), in integers that need no more than 32 bits, so that
-NumPy, PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
-native: where the seed comes from, how to differentiate, a loop its compiler likes, a kernel.
+It is written once, over an array namespace (array-api-compat), and its integers never need more than 32 bits. NumPy,
+PyTorch, JAX and any other library run the same lines, eagerly or inside their compilers. An adapter adds what is
+native: where the seed comes from, how to differentiate, its compiler's loops, its own kernels.
 
 A map of words is an integer array ``[..., *feat_size[:-1], ceil(feat_size[-1] / 32)]``; bit i of word w is unit
 ``32 * w + i`` of its row.
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dropblock_core import arrays
-from dropblock_core.stream import MASK32, Segments, philox, philox_key, repeated, threshold_word, thresholds
+from dropblock_core.renorm import scope_axes
+from dropblock_core.stream import MASK32, Batch, Segments, philox, philox_key, repeated, threshold_word, thresholds
 
 
 @dataclass(frozen=True)
-class Words:
+class WordSpace:
     """Where words live: an array namespace, the integer dtype that carries 32 bits, and a device.
 
     The dtype may be wider than 32 bits: no result ever is. uint32 serves wherever a library computes with it.
@@ -47,17 +48,17 @@ class Words:
         return limb_product(a, m)
 
     def cut(self, x: Any) -> Any:
-        """What a shift to the left pushed past 32 bits taken away, where the dtype is wider."""
+        """`x` without the bits above 32, which a shift to the left makes where the dtype is wider."""
         return x & self.word(MASK32)
 
     def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``while going(*state): state = body(*state)``; a compiler's own loop stands here in an adapter."""
+        """``while going(*state): state = body(*state)``. An adapter puts its compiler's loop here."""
         while bool(going(*state)):
             state = body(*state)
         return state
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``state = body(*state)``, `times` times; likewise."""
+        """``state = body(*state)``, `times` times. An adapter puts its compiler's loop here."""
         return repeated(times, body, state)
 
     def gap(self, u: Any, table: Any) -> Any:
@@ -83,11 +84,11 @@ def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
     return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
 
 
-def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
+def draw(space: WordSpace, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
     """The k-th draw of every segment: that of segment s of sample n at ``[s % 4, n, s // 4]``.
 
-    `samples` holds the samples' numbers in the batch. Bringing the four words of each call of the generator together
-    costs a pass, so that is left until the last seed is drawn.
+    `samples` holds the samples' numbers in the batch. The four words of a call of the generator stay apart here: to
+    bring them together costs a pass, so it is done once, after the last seed.
     """
     shape = (samples.shape[0], -(-segments // 4))
     counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
@@ -95,23 +96,21 @@ def draw(space: Words, key: Sequence[Any], samples: Any, segments: int, k: Any, 
     return space.xp.stack(philox(counter, key, space.product, space.word, space.repeat))
 
 
-def seed_words(
-    space: Words, seed: int, samples: int, maps: int, segments: Segments, gamma: float, sample_offset: int, stream: int
-) -> Any:
+def seed_words(space: WordSpace, batch: Batch) -> Any:
     """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
-    t = threshold_word(gamma)
+    segments, t = batch.segments, threshold_word(batch.gamma)
     if t == 0:  # draws nothing, and its thresholds, 2^32, are no words
-        return space.xp.zeros((samples, maps, segments.per_map), dtype=space.dtype, device=space.device)
-    key = [space.word(half) for half in philox_key(seed)]
-    numbers = space.word([sample_offset + n for n in range(samples)])
+        return space.xp.zeros((batch.samples, batch.maps, segments.per_map), dtype=space.dtype, device=space.device)
+    key = [space.word(half) for half in philox_key(batch.seed)]
+    numbers = space.word([batch.sample_offset + n for n in range(batch.samples)])
     table = space.word(thresholds(t, segments.length))
-    return drawn_words(space, key, numbers, maps, segments, table, space.word(stream))
+    return drawn_words(space, key, numbers, batch.maps, segments, table, space.word(batch.stream))
 
 
 def drawn_words(
-    space: Words, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
+    space: WordSpace, key: Sequence[Any], numbers: Any, maps: int, segments: Segments, table: Any, stream: Any
 ) -> Any:
-    """:func:`seed_words` of operands that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
+    """:func:`seed_words` from arrays that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
     xp = space.xp
     per_sample = maps * segments.per_map
     zeros = xp.zeros((4, numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
@@ -122,7 +121,7 @@ def drawn_words(
     def next_seed(k: Any, position: Any, bits: Any) -> tuple[Any, Any, Any]:
         position = position + space.gap(draw(space, key, numbers, per_sample, k, stream), table)
         inside = xp.astype(position < segments.length, space.dtype)
-        # A shift past the word is undefined, so one outside is a shift by 0.
+        # A shift past the word is undefined, so a position outside shifts a 0 by 0.
         return k + 1, position + 1, bits | (inside << (position * inside))
 
     _, _, bits = space.loop(going, next_seed, (space.word(0), zeros, zeros))
@@ -130,21 +129,20 @@ def drawn_words(
     return xp.reshape(bits, (zeros.shape[1], maps, segments.per_map))
 
 
-def anchor_words(space: Words, bits: Any, segments: Segments) -> Any:
+def anchor_words(space: WordSpace, bits: Any, segments: Segments) -> Any:
     """From a word a segment to words along each row of anchors: ``[..., *valid[:-1], ceil(width / 32)]``."""
     xp = space.xp
     lead = tuple(bits.shape[:-1])
-    cuts = 1 if segments.packed else -(-segments.width // 32)
     if segments.packed:
         shifts = space.arange(segments.packed) * segments.width
         bits = xp.reshape(bits[..., None] >> shifts, (*lead, -1))[..., : segments.rows, None]
-    rows = xp.reshape(bits, (*lead, *segments.valid[:-1], cuts))
-    # Positions past the end of a row belong to the next one, or to nobody.
-    inside = [min(32, segments.width - 32 * w) for w in range(cuts)]
+    rows = xp.reshape(bits, (*lead, *segments.valid[:-1], segments.cuts))
+    # Bits past the end of a row are the next row's, or nothing: they are cleared.
+    inside = [min(32, segments.width - 32 * w) for w in range(segments.cuts)]
     return rows & space.word([(1 << bits_left) - 1 for bits_left in inside])
 
 
-def shift_units(space: Words, rows: Any, by: int) -> Any:
+def shift_units(space: WordSpace, rows: Any, by: int) -> Any:
     """Every row moved `by` units towards its end, across words."""
     xp = space.xp
     whole, part = divmod(by, 32)
@@ -156,14 +154,14 @@ def shift_units(space: Words, rows: Any, by: int) -> Any:
     return rows
 
 
-def shift_rows(space: Words, rows: Any, by: int, axis: int) -> Any:
+def shift_rows(space: WordSpace, rows: Any, by: int, axis: int) -> Any:
     """Every row moved `by` places along `axis`."""
     keep = [slice(None)] * rows.ndim
     keep[axis] = slice(0, rows.shape[axis] - by)
     return space.xp.concat([space.zeros_like(rows, axis, by), rows[tuple(keep)]], axis=axis)
 
 
-def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
+def grow(space: WordSpace, anchors: Any, segments: Segments) -> Any:
     """Line 6: every seed grows to its block, log2(block_size) shift-ors an axis; 1 = dropped, one bit a unit."""
     xp = space.xp
     *outer, last = range(anchors.ndim - len(segments.feat), anchors.ndim)
@@ -180,7 +178,7 @@ def dilate(space: Words, anchors: Any, segments: Segments) -> Any:
     return dropped
 
 
-def popcount(space: Words, rows: Any) -> Any:
+def popcount(space: WordSpace, rows: Any) -> Any:
     """The number of set bits in each word."""
     if hasattr(space.xp, "bitwise_count"):
         return space.xp.astype(space.xp.bitwise_count(rows), space.dtype)
@@ -191,7 +189,7 @@ def popcount(space: Words, rows: Any) -> Any:
     return (rows + (rows >> 16)) & 0x3F
 
 
-def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
+def count_bits(space: WordSpace, rows: Any, scope: str) -> tuple[Any, Any]:
     """Set bits of ``[samples, maps, ...]`` counted over a scope of rule R8, kept broadcastable, exactly.
 
     Returns two limbs, high and low, of ``2^16 * high + low``, for libraries without integers above 32 bits. They are
@@ -200,13 +198,13 @@ def count_bits(space: Words, rows: Any, scope: str) -> tuple[Any, Any]:
     xp = space.xp
     ones = xp.sum(popcount(space, rows), axis=tuple(range(2, rows.ndim)), dtype=space.dtype, keepdims=True)
     high, low = ones >> 16, ones & 0xFFFF
-    for axis in {"map": (), "sample": (1,), "tensor": (1, 0)}[scope]:
+    for axis in reversed(scope_axes(scope, 2)):
         high, low = _sum_limbs(space, high, low, axis)
     return high, low
 
 
-def _sum_limbs(space: Words, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
-    """Two limbs summed along `axis`, 2^16 at a time: so many low limbs, and the one carried on, fit in 32 bits."""
+def _sum_limbs(space: WordSpace, high: Any, low: Any, axis: int) -> tuple[Any, Any]:
+    """Two limbs summed along `axis`, 2^16 at a time, since the sum of 2^16 low limbs and a carry fits in 32 bits."""
     total_high, total_low = space.zeros_like(high, axis, 1), space.zeros_like(low, axis, 1)
     for start in range(0, size := high.shape[axis], 2**16):
         part = tuple(slice(start, min(start + 2**16, size)) if d == axis else slice(None) for d in range(high.ndim))
@@ -222,8 +220,21 @@ def subtract_limbs(total: int, high: Any, low: Any) -> tuple[Any, Any]:
     return (total >> 16) + (low >> 16) - (high + 1), low & 0xFFFF
 
 
-def unpack(space: Words, rows: Any, feat: Sequence[int]) -> Any:
-    """Words to a bool array ``[..., *feat]``, True where a bit is set."""
+def counted_factor(space: WordSpace, count: int, high: Any, low: Any, wide: Any) -> Any:
+    """Line 8's ``count(M) / count_ones(M)`` in the dtype `wide`, from the limbs of the dropped units of each scope.
+
+    Each conversion, the sum and the quotient round once: 2 ulp at most, at every size. Where nothing is kept the factor
+    is finite, and multiplies no unit.
+    """
+    xp = space.xp
+    high, low = subtract_limbs(count, high, low)
+    ones = xp.astype(high, wide) * 65536 + xp.astype(low, wide)
+    total = xp.asarray(float(count), dtype=wide, device=space.device)
+    return total / xp.where(ones > 0, ones, xp.ones_like(ones))
+
+
+def unpack(space: WordSpace, rows: Any, feat: Sequence[int]) -> Any:
+    """WordSpace to a bool array ``[..., *feat]``, True where a bit is set."""
     bits = (rows[..., None] >> space.arange(32)) & 1
     units = space.xp.reshape(bits, (*rows.shape[:-1], 32 * rows.shape[-1]))
     return units[..., : feat[-1]] != 0

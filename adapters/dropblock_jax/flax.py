@@ -7,7 +7,7 @@ from flax.nnx.module import first_from
 from jax import Array
 
 from dropblock_jax.functional import drop_block
-from dropblock_jax.options import checked, checked_keep_prob
+from dropblock_jax.options import checked_keep_prob, checked_options
 from dropblock_jax.threshold import Threshold
 
 
@@ -47,7 +47,7 @@ class DropBlock(nnx.Module):
         self.block_size = block_size
         self.deterministic = deterministic
         self.rng_collection = rng_collection
-        self.options = nnx.static(tuple(checked(options).items()))  # hashable, as a graph's definition must be
+        self.options = nnx.static(tuple(checked_options(options).items()))  # hashable, as a graph's definition must be
         stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None) if stream is None else stream.fork()
 
@@ -60,7 +60,7 @@ class DropBlock(nnx.Module):
         rngs: nnx.Rngs | nnx.RngStream | Array | None = None,
         seed: Any = None,
     ) -> Array:
-        """`x` with blocks dropped; what is given here goes before what the layer was made with."""
+        """`x` with blocks dropped; an argument given here overrides the layer's."""
         deterministic = first_from(
             deterministic, self.deterministic, error_msg="deterministic is neither given here nor to DropBlock(...)"
         )

@@ -1,4 +1,4 @@
-"""drop_block for JAX: what a call means is checked here, what it does is in `program`."""
+"""drop_block for JAX: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any
 
@@ -12,8 +12,6 @@ from dropblock_core import arrays, validate
 from dropblock_core.call import Call
 from dropblock_jax import keys, program
 from dropblock_jax.threshold import Threshold
-
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def drop_block(
@@ -77,7 +75,7 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
     validate.no_foreign_keywords(foreign)
-    channels_last = _is_channels_last(data_format)
+    channels_last = validate.data_format(data_format, "JAX") == "channels_last"
     if not isinstance(x, (jax.Array, np.ndarray)):
         raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
     shape = validate.activations(x.shape, x.dtype, channels_last=channels_last)
@@ -89,16 +87,15 @@ def drop_block(
     call = Call.checked(
         shape,
         x.dtype,
-        keep_prob if has_value else 0.5,
+        keep_prob,
         block_size,
+        has_value=has_value,
         per_channel=per_channel,
         renorm=renorm,
         gamma_scale=gamma_scale,
         calibrated=calibrated,
-        seed=None,
         sample_offset=0 if arrays.is_traced(sample_offset) else sample_offset,
         stream=0 if arrays.is_traced(stream) else stream,
-        foreign={},
     )
     if axis_name is not None and call.renorm != "tensor":
         raise ValueError(
@@ -106,7 +103,7 @@ def drop_block(
             "drop one of them"
         )
     keys.check(key, seed, needed=training)
-    if not training or call.is_empty or (has_value and call.drops_nothing):
+    if not training or call.drops_nothing:
         return x
     if isinstance(keep_prob, Threshold):
         threshold = keep_prob
@@ -115,21 +112,12 @@ def drop_block(
     else:
         threshold = Threshold.traced(jnp.asarray(keep_prob), call.segments, call.gamma_scale)
     numbers = jnp.arange(call.samples, dtype=jnp.uint32) + _word(sample_offset)
-    plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, axis_name)
-    return program.drop(x, keys.words(key, seed), numbers, threshold, _word(stream), plan)
-
-
-def _is_channels_last(data_format: Any) -> bool:
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"data_format={data_format!r} is unknown: choose 'channels_last' (NHWC, JAX's custom) or "
-            "'channels_first' (NCHW)"
-        )
-    return bool(data_format == "channels_last")
+    spec = program.ProgramSpec(call.segments, call.maps, call.renorm, channels_last, axis_name)
+    return program.drop(x, keys.words_of(key, seed), numbers, threshold, _word(stream), spec)
 
 
 def _word(value: Any) -> Any:
-    """A word of the generator's counter; an int above 2^31 is none of JAX's own."""
+    """A word of the generator's counter. JAX would refuse a Python int above 2^31, so NumPy converts it."""
     return value.astype(jnp.uint32) if arrays.is_traced(value) else np.uint32(value)
 
 
@@ -142,7 +130,7 @@ def _check_threshold(gamma_scale: Any, calibrated: bool) -> None:
 
 
 def _check_traced(keep_prob: Any, calibrated: bool) -> None:
-    """Refuse what does not go together with a value that is not here yet, and let checkify look at it when it is."""
+    """Refuse what a traced keep_prob cannot go with, and let checkify check its value when the program runs."""
     if calibrated:
         raise ValueError(
             "calibrated=True with a traced keep_prob: the gamma is solved on the host; pass a number, or "

@@ -11,11 +11,8 @@ from dropblock_core.stream import philox_key
 
 
 def check(key: Any, seed: Any, *, needed: bool) -> None:
-    """Refuse what `words` could not take, and, where a mask is needed, nothing to make it from."""
-    if key is not None and seed is not None:
-        raise ValueError(
-            f"key={key!r} and seed={seed!r} were both given: the mask comes from one of them, drop the other"
-        )
+    """Refuse what `words_of` could not take, and, where a mask is needed, neither a key nor a seed."""
+    validate.one_source(key=key, seed=seed)
     if key is not None:
         _check_key(key)
     elif isinstance(seed, (jax.Array, np.ndarray)) and (seed.ndim or arrays.is_traced(seed)):
@@ -33,7 +30,7 @@ def check(key: Any, seed: Any, *, needed: bool) -> None:
         )
 
 
-def words(key: Any, seed: Any) -> Any:
+def words_of(key: Any, seed: Any) -> Any:
     """The two words of Philox's key, uint32 ``[2]``, from exactly one of `key` and `seed`."""
     if key is not None:
         return jax.random.bits(key, (2,), jnp.uint32)

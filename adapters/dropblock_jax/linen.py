@@ -5,6 +5,7 @@ from typing import Any
 from flax import linen as nn
 from jax import Array
 
+from dropblock_jax import options
 from dropblock_jax.functional import drop_block
 
 
@@ -40,7 +41,7 @@ class DropBlock(nn.Module):
     def __call__(
         self, x: Array, deterministic: bool | None = None, keep_prob: Any = None, rng: Array | None = None
     ) -> Array:
-        """`x` with blocks dropped; a `keep_prob` or an `rng` given here goes before the layer's."""
+        """`x` with blocks dropped; an argument given here overrides the layer's."""
         deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
         if rng is None and not deterministic:
             rng = self.make_rng(self.rng_collection)
@@ -50,11 +51,5 @@ class DropBlock(nn.Module):
             self.block_size,
             key=rng,
             training=not deterministic,
-            per_channel=self.per_channel,
-            renorm=self.renorm,
-            gamma_scale=self.gamma_scale,
-            calibrated=self.calibrated,
-            stream=self.stream,
-            data_format=self.data_format,
-            axis_name=self.axis_name,
+            **{name: getattr(self, name) for name in options.NAMES},
         )

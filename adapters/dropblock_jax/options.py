@@ -1,4 +1,4 @@
-"""The options that a layer hands through to drop_block, refused where it is made and not where it is first called."""
+"""The options that a layer passes to drop_block: bad ones are refused when the layer is made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ from dropblock_core import validate
 NAMES = ("per_channel", "renorm", "gamma_scale", "calibrated", "stream", "data_format", "axis_name")
 
 
-def checked(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`options` as a dict; TypeError for one that drop_block does not have, or that a layer does not leave open."""
+def checked_options(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`options` as a dict; TypeError for one that drop_block does not have, or that is among `without`."""
     validate.no_foreign_keywords(
         {name: value for name, value in options.items() if name not in NAMES or name in without}, "DropBlock"
     )
@@ -17,5 +17,5 @@ def checked(options: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> dic
 
 
 def checked_keep_prob(keep_prob: Any) -> Any:
-    """`keep_prob`; ValueError or TypeError for a number outside [0, 1]. An array is looked at where it is used."""
+    """`keep_prob`; ValueError or TypeError for a number outside [0, 1]. An array is checked when it is used."""
     return validate.probability("keep_prob", keep_prob) if isinstance(keep_prob, (int, float, str)) else keep_prob

@@ -4,11 +4,9 @@ What differs from call to call (seed, threshold, stream, the samples' numbers) i
 serves a whole schedule; sizes and rules are static.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,46 +14,17 @@ from jax import Array, lax
 from jax.ad_checkpoint import checkpoint_name
 
 from dropblock_core import words
+from dropblock_core.renorm import scope_units
 from dropblock_core.stream import Segments
 from dropblock_jax.threshold import Threshold
+from dropblock_jax.words import JaxWordSpace
 
 SEEDS, SCALE = "dropblock_seeds", "dropblock_scale"
 
 
 @dataclass(frozen=True)
-class Words(words.Words):
-    """Words whose loop is XLA's.
-
-    `zero` is made of all operands: inside ``shard_map`` the state of a loop must vary over the mesh from the start, as
-    what its body makes of it does.
-    """
-
-    zero: Any = None
-
-    @classmethod
-    def of(cls, *operands: Array) -> Self:
-        return cls(jnp, jnp.uint32, zero=sum(operand.astype(jnp.uint32) for operand in operands) & 0)
-
-    def cut(self, x: Array) -> Array:
-        return x  # past the last bit nothing is left in an unsigned integer
-
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        return lax.while_loop(lambda state: going(*state), lambda state: body(*state), self._tied(state))
-
-    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        # In one piece, the generator takes most of the time to compile, and no less to run on a CPU.
-        return lax.fori_loop(0, times // 2, lambda _, state: body(*body(*state)), self._tied(state))
-
-    def gap(self, u: Array, table: Array) -> Array:
-        return jnp.sum(u[..., None] < table, axis=-1, dtype=self.dtype)
-
-    def _tied(self, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        return jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the program is compiled for, besides shapes and dtypes."""
+class ProgramSpec:
+    """The static argument of :func:`drop`: the program is compiled once for each, and for each shape and dtype."""
 
     segments: Segments
     maps: int
@@ -64,87 +33,80 @@ class Plan:
     axis_name: Any = None
 
     @property
-    def row_dtype(self) -> Any:
-        """The narrowest words that hold a row; of rows over 32 units, several of the widest do."""
-        width = self.segments.feat[-1]
-        return jnp.uint8 if width <= 8 else jnp.uint16 if width <= 16 else jnp.uint32
-
-    @property
     def saved(self) -> tuple[str, ...]:
-        """What the backward pass is given: the seeds where they take at most a bit a unit, else it draws them anew."""
-        fits = 32 * self.segments.per_map <= prod(self.segments.feat)
-        return (SEEDS, SCALE) if fits else (SCALE,)
+        """What is kept for the backward pass. Seeds that take more than a bit a unit are drawn again instead."""
+        return (SEEDS, SCALE) if self.segments.seeds_fit else (SCALE,)
 
 
-@partial(jax.jit, static_argnames="plan", inline=True)
-def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, plan: Plan) -> Array:
+@partial(jax.jit, static_argnames="spec", inline=True)
+def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, spec: ProgramSpec) -> Array:
     """Lines 5 to 8 of Algorithm 1, differentiable any number of times, forward and backward.
 
-    `key` is uint32 ``[2]``; `numbers` are those of the samples, uint32 ``[samples]``. Of all that lies between `x` and
-    the result, ``jax.checkpoint`` keeps for the backward pass what `plan` says: the mask is built again from it.
+    `key` is uint32 ``[2]``; `numbers` are those of the samples, uint32 ``[samples]``. For the backward pass
+    ``jax.checkpoint`` keeps only ``spec.saved``, and the mask is built again from it.
     """
-    policy = jax.checkpoint_policies.save_only_these_names(*plan.saved)
-    lines = jax.checkpoint(partial(_lines_5_to_8, plan=plan), policy=policy, prevent_cse=False)
+    policy = jax.checkpoint_policies.save_only_these_names(*spec.saved)
+    lines = jax.checkpoint(partial(_lines_5_to_8, spec=spec), policy=policy, prevent_cse=False)
     return lines(x, key, numbers, threshold, stream)
 
 
-def _lines_5_to_8(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, plan: Plan) -> Array:
-    segments = plan.segments
+def _lines_5_to_8(
+    x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, spec: ProgramSpec
+) -> Array:
+    segments = spec.segments
     table = jnp.asarray(threshold.table)[: segments.length]
-    space = Words.of(key[0], numbers[0], stream, table[0], jnp.asarray(threshold.draws))
-    seeds = words.drawn_words(space, (key[0], key[1]), numbers, plan.maps, segments, table, stream)
+    space = JaxWordSpace.of(key[0], numbers[0], stream, table[0], jnp.asarray(threshold.draws))
+    seeds = words.drawn_words(space, (key[0], key[1]), numbers, spec.maps, segments, table, stream)
     seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
-    rows = _rows(space, seeds, plan)  # line 6
+    rows = _grown(space, seeds, spec)  # line 6
     wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
-    scale = checkpoint_name(_scale(space, rows, threshold, wide, plan), SCALE)
+    scale = checkpoint_name(_scale(space, rows, threshold, wide, spec), SCALE)
     y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
-    return jnp.where(_dropped(rows, plan), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
+    return jnp.where(_dropped(rows, spec), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
 
 
-def _rows(space: Words, seeds: Array, plan: Plan) -> Array:
+def _grown(space: JaxWordSpace, seeds: Array, spec: ProgramSpec) -> Array:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
-    def grow() -> Array:
-        anchors = words.anchor_words(space, seeds, plan.segments).astype(plan.row_dtype)
-        rows = words.dilate(replace(space, dtype=plan.row_dtype), anchors, plan.segments)
-        return jnp.moveaxis(rows, 1, -1) if plan.channels_last else rows
+    dtype = jnp.dtype(f"uint{spec.segments.row_bits}")
 
-    # Left to itself, XLA would grow the blocks once more at each unit that looks at a word. A loop that runs once, if
-    # there is anything to grow, ends before the words are looked at.
+    def grow() -> Array:
+        anchors = words.anchor_words(space, seeds, spec.segments).astype(dtype)
+        rows = words.grow(replace(space, dtype=dtype), anchors, spec.segments)
+        return jnp.moveaxis(rows, 1, -1) if spec.channels_last else rows
+
+    # XLA would otherwise fuse this into the unpacking, and grow the blocks anew for each unit. It does not fuse across
+    # a loop, so this is one: it runs once, or not at all if there is no seed.
     empty = jnp.zeros_like(jax.eval_shape(grow))
     some = jnp.any(seeds != 0)
     _, rows = space.loop(lambda waits, rows: waits, lambda waits, rows: (waits & False, grow()), (some, empty))
     return rows
 
 
-def _scale(space: Words, rows: Array, threshold: Threshold, wide: Any, plan: Plan) -> Array:
+def _scale(space: JaxWordSpace, rows: Array, threshold: Threshold, wide: Any, spec: ProgramSpec) -> Array:
     """Line 8's factor over the scope of rule R8, to broadcast against the activations."""
-    if plan.renorm == "none":
+    if spec.renorm == "none":
         return jnp.ones((), wide)
-    if plan.renorm == "expected":
+    if spec.renorm == "expected":
         return jnp.asarray(threshold.factor, wide)
-    rows = jnp.moveaxis(rows, -1, 1) if plan.channels_last else rows
-    samples, maps = rows.shape[:2]
-    count = prod(plan.segments.feat) * {"tensor": samples * maps, "sample": maps, "map": 1}[plan.renorm]
-    high, low = words.count_bits(space, rows, plan.renorm)
-    high, low = (limb.reshape(limb.shape[: 2 + len(plan.segments.feat)]) for limb in (high, low))
-    if plan.axis_name is not None:
-        high, low = lax.psum((high, low), plan.axis_name)
+    rows = jnp.moveaxis(rows, -1, 1) if spec.channels_last else rows
+    count = scope_units(spec.renorm, (*rows.shape[:2], *spec.segments.feat))
+    high, low = words.count_bits(space, rows, spec.renorm)
+    high, low = (limb.reshape(limb.shape[: 2 + len(spec.segments.feat)]) for limb in (high, low))
+    if spec.axis_name is not None:
+        high, low = lax.psum((high, low), spec.axis_name)
         high, low = high + (low >> 16), low & 0xFFFF
-        count *= lax.axis_size(plan.axis_name)
-    high, low = words.subtract_limbs(count, high, low)
-    # Each conversion, the sum and the quotient round once: 2 ulp at most, at every size.
-    ones = high.astype(wide) * 65536 + low.astype(wide)
-    scale = jnp.where(ones > 0, jnp.asarray(float(count), wide) / jnp.maximum(ones, 1), 0)
-    return jnp.moveaxis(scale, 1, -1) if plan.channels_last else scale
+        count *= lax.axis_size(spec.axis_name)
+    scale = words.counted_factor(space, count, high, low, wide)
+    return jnp.moveaxis(scale, 1, -1) if spec.channels_last else scale
 
 
-def _dropped(rows: Array, plan: Plan) -> Array:
+def _dropped(rows: Array, spec: ProgramSpec) -> Array:
     """One bool a unit, in the order of the activations. The compiler fuses it into the multiplication."""
-    width = plan.segments.feat[-1]
+    width = spec.segments.feat[-1]
     shifts = jnp.arange(min(width, 32), dtype=rows.dtype)
-    rows, shifts = (rows[..., None, :], shifts[:, None]) if plan.channels_last else (rows[..., None], shifts)
+    rows, shifts = (rows[..., None, :], shifts[:, None]) if spec.channels_last else (rows[..., None], shifts)
     bits = (rows >> shifts) & 1
-    axis = -2 if plan.channels_last else -1
+    axis = -2 if spec.channels_last else -1
     units = lax.collapse(bits, bits.ndim + axis - 1, bits.ndim + axis + 1)
     return lax.slice_in_dim(units, 0, width, axis=axis) != 0

@@ -9,13 +9,14 @@ from jax import Array, lax
 
 from dropblock_core import validate
 from dropblock_core.gamma import area_ratio, gamma
-from dropblock_core.law import cover_counts, expected_keep
+from dropblock_core.law import cover_counts
+from dropblock_core.renorm import expected_factor
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
 
 
 class Threshold(NamedTuple):
-    """Eq. (1)'s gamma as a program takes it: an operand, so that a whole schedule compiles once.
+    """Eq. (1)'s gamma as an operand of a program, so that a whole schedule compiles once.
 
     A `keep_prob` that is traced becomes a gamma in float32, whose mask follows the law but may differ from NumPy's in
     rare units. A Threshold is computed on the host in float64, and keeps the mask equal bit for bit:
@@ -55,20 +56,20 @@ class Threshold(NamedTuple):
     @classmethod
     def of_gamma(cls, gamma: float, segments: Segments) -> Self:
         t = threshold_word(gamma)
-        kept = expected_keep(gamma, segments.block, segments.feat)
-        factor = 1.0 / kept if kept else 0.0
+        factor = expected_factor(gamma, segments.block, segments.feat)
         # Arrays and not scalars: Flax and Equinox take a scalar for a part of the program.
         return cls(np.array(thresholds(max(t, 1), 32), np.uint32), np.array(t > 0), np.array(factor))
 
     @classmethod
     def traced(cls, keep_prob: Array, segments: Segments, gamma_scale: float) -> Self:
         """Inside a program, from any scalar: clamped to [0, 1], and NaN drops nothing."""
-        # A layer may hold it beside its parameters, but nothing is learnt from a mask's probability.
+        # A layer may hold keep_prob among its parameters, but it has no gradient.
         keep_prob = jnp.clip(lax.stop_gradient(keep_prob).astype(jnp.float32), 0, 1)
         ratio = np.float32(gamma_scale * area_ratio(segments.block, segments.feat))
         g = ratio * (1 - keep_prob)
         draws = g > 0  # False for NaN
-        # Neither 1 - g nor 2^32 - 1 has a float32; above 1 the integer would be undefined, and is not used.
+        # float32 holds neither 1 - g nor 2^32 - 1 exactly, so q is made in integers. For g >= 1 t would be undefined:
+        # it is not used.
         t = jnp.rint(jnp.where(draws & (g < 1), g, 0) * 2.0**32).astype(jnp.uint32)
         q = jnp.where(g >= 1, jnp.uint32(0), -jnp.maximum(t, 1))
         _, table = lax.scan(lambda threshold, _: (limb_product(threshold, q)[0], threshold), q, length=32)

@@ -15,8 +15,8 @@ class DropBlock(keras.layers.Layer):
         keep_prob: probability of keeping a unit, in [0, 1]. A weight that is not trained: :class:`KeepProbSchedule`, or
             ``layer.keep_prob = 0.95``, changes it without tracing anew, and it is saved with the model.
         block_size: side of the dropped block, or one per spatial axis; clipped to the map.
-        per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. Inside a compiled program
-            `calibrated` needs a keep_prob that stays as it is, and keeps this layer's out of the weights.
+        per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. With `calibrated`,
+            keep_prob is not a weight, and a compiled program keeps the value it was traced with.
         seed: an int in [0, 2^31) for the layer's ``SeedGenerator``; the same one gives the same masks on each of
             Keras's backends.
         data_format: ``"channels_last"`` or ``"channels_first"``; by default Keras's own setting.
@@ -48,23 +48,21 @@ class DropBlock(keras.layers.Layer):
         validate.no_foreign_keywords({k: v for k, v in kwargs.items() if k in validate.DROP_KEYWORDS}, name)
         keep_prob = validate.probability("keep_prob", keep_prob)
         sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
-        validate.block_sides(sides, (2**31,) * self.rank)
-        options = {
-            "block_size": sides,
-            "per_channel": per_channel,
-            "renorm": validate.renorm(renorm),
-            "gamma_scale": validate.gamma_scale(gamma_scale, calibrated=calibrated),
-            "calibrated": calibrated,
-        }
+        _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
         if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
             raise ValueError(f"seed={seed} is outside [0, 2^31), which every backend's SeedGenerator takes: reduce it")
         super().__init__(**kwargs)
-        self._options = options
+        self._options = {
+            "block_size": sides,
+            "per_channel": per_channel,
+            "renorm": renorm,
+            "gamma_scale": gamma_scale,
+            "calibrated": calibrated,
+        }
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.data_format = keras.backend.image_data_format() if data_format is None else data_format
-        if self.data_format not in ("channels_last", "channels_first"):
-            raise ValueError(f"data_format={data_format!r} is unknown: choose 'channels_last' or 'channels_first'")
+        data_format = keras.backend.image_data_format() if data_format is None else data_format
+        self.data_format = validate.data_format(data_format)
         self.supports_masking = True
         self._keep_prob: Any = keep_prob
         if not calibrated:
@@ -101,7 +99,7 @@ class DropBlock(keras.layers.Layer):
             return inputs
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
         words = self.seed_generator.next()
-        return native.drop_block()(inputs, keep_prob, words, self.data_format == "channels_last", self._options)
+        return native.drop_block(inputs, keep_prob, words, self.data_format, self._options)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -116,7 +114,7 @@ class DropBlock(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        # Keras keeps this to itself; with it a model that is loaded goes on with the masks that were to come.
+        # Keras does not save this. With it, a model that is loaded goes on with the masks that were to come next.
         store["seed_generator_state"] = keras.ops.convert_to_numpy(self.seed_generator.state.value)
 
     def load_own_variables(self, store: Any) -> None:

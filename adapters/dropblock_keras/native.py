@@ -1,46 +1,44 @@
-"""drop_block of the framework that Keras runs on: one file, since each is a call of a few lines."""
+"""drop_block of the framework that Keras runs on."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 
-def tensorflow(x: Any, keep_prob: Any, words: Any, channels_last: bool, options: dict[str, Any]) -> Any:
+def drop_block(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
+    """Blocks of `x` dropped by the backend in use; `words` is a seed, its low word and its high word."""
+    backend = keras.backend.backend()
+    if backend not in _ON_BACKEND:
+        raise RuntimeError(
+            f"Keras runs on {backend!r}, which has no DropBlock: set KERAS_BACKEND to tensorflow, jax or torch "
+            "(for inference any backend will do)"
+        )
+    return _ON_BACKEND[backend](x, keep_prob, words, data_format, options)
+
+
+def _on_tensorflow(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
     import tensorflow as tf
 
     from dropblock_tf import drop_block
 
     seed = tf.cast(words, tf.int64) & 0xFFFFFFFF
-    return drop_block(x, keep_prob, seed=seed, data_format=_data_format(channels_last), **options)
+    return drop_block(x, keep_prob, seed=seed, data_format=data_format, **options)
 
 
-def jax(x: Any, keep_prob: Any, words: Any, channels_last: bool, options: dict[str, Any]) -> Any:
+def _on_jax(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
     from dropblock_jax import drop_block
 
-    return drop_block(x, keep_prob, seed=words.astype("uint32"), data_format=_data_format(channels_last), **options)
+    return drop_block(x, keep_prob, seed=words.astype("uint32"), data_format=data_format, **options)
 
 
-def torch(x: Any, keep_prob: Any, words: Any, channels_last: bool, options: dict[str, Any]) -> Any:
+def _on_torch(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
     from dropblock_torch import drop_block
 
     low, high = words.long() & 0xFFFFFFFF
-    if not channels_last:
+    if data_format == "channels_first":
         return drop_block(x, keep_prob, seed=low | high << 32, **options)
-    # Seen with the channels first, it lies in memory as PyTorch's own channels-last tensors do.
+    # With its axes in PyTorch's order, x is one of PyTorch's own channels-last tensors: nothing is copied.
     return drop_block(x.movedim(-1, 1), keep_prob, seed=low | high << 32, **options).movedim(1, -1)
 
 
-def _data_format(channels_last: bool) -> str:
-    return "channels_last" if channels_last else "channels_first"
-
-
-def drop_block() -> Callable[..., Any]:
-    """The one for the backend in use, ``(x, keep_prob, words, channels_last, options)``; `words` is a seed of two."""
-    backend = keras.backend.backend()
-    if backend not in ("tensorflow", "jax", "torch"):
-        raise RuntimeError(
-            f"Keras runs on {backend!r}, which has no DropBlock: set KERAS_BACKEND to tensorflow, jax or torch "
-            "(for inference any backend will do)"
-        )
-    return {"tensorflow": tensorflow, "jax": jax, "torch": torch}[backend]
+_ON_BACKEND = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}

@@ -46,7 +46,7 @@ class KeepProbSchedule(keras.callbacks.Callback):
         self._set()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        # What is saved now belongs to the next step.
+        # A model saved from here on starts with the next step, so it is saved with that step's keep_prob.
         self._set()
 
     def _set(self) -> None:

@@ -1,4 +1,4 @@
-"""drop_block for TensorFlow: what a call means is checked here, what it does is in `program`."""
+"""drop_block for TensorFlow: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any
 
@@ -8,8 +8,6 @@ from dropblock_core import validate
 from dropblock_core.call import Call
 from dropblock_tf import keys, program, unknown_sizes
 from dropblock_tf.threshold import Threshold
-
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 @tf.autograph.experimental.do_not_convert
@@ -71,7 +69,7 @@ def drop_block(
            [1.3333334, 1.3333334, 0.       , 0.       ]], dtype=float32)
     """
     validate.no_foreign_keywords(foreign)
-    channels_last = _is_channels_last(data_format)
+    channels_last = validate.data_format(data_format, "TensorFlow") == "channels_last"
     x, shape = _activations(x, channels_last)
     keep_prob, has_value = _keep_prob(keep_prob, calibrated)
     options: dict[str, Any] = {
@@ -84,11 +82,10 @@ def drop_block(
     call = Call.checked(
         [1 if size is None else size for size in shape],
         x.dtype,
-        keep_prob if has_value else 0.5,
-        seed=None,
+        keep_prob,
+        has_value=has_value,
         sample_offset=0 if tf.is_tensor(sample_offset) else sample_offset,
         stream=0 if tf.is_tensor(stream) else stream,
-        foreign={},
         **options,
     )
     keys.check(seed, generator)
@@ -96,9 +93,9 @@ def drop_block(
         raise ValueError(
             f"across_replicas=True with renorm={renorm!r}: only renorm='tensor' counts over replicas; drop one of them"
         )
-    if not training or call.is_empty or (has_value and call.drops_nothing):
+    if not training or call.drops_nothing:
         return x
-    key = keys.words(seed, generator)
+    key = keys.words_of(seed, generator)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)
     if None in shape[2:]:
         if across_replicas:
@@ -109,17 +106,8 @@ def drop_block(
     else:
         threshold = Threshold.symbolic(keep_prob, call.segments, call.gamma_scale)
     numbers = tf.range(tf.cast(tf.shape(x)[0], tf.int64)) + sample_offset
-    plan = program.Plan(call.segments, call.maps, call.renorm, channels_last, across_replicas)
-    return program.drop(x, key, numbers, threshold, stream, plan)
-
-
-def _is_channels_last(data_format: Any) -> bool:
-    if data_format not in DATA_FORMATS:
-        raise ValueError(
-            f"data_format={data_format!r} is unknown: choose 'channels_last' (NHWC, TensorFlow's custom) or "
-            "'channels_first' (NCHW)"
-        )
-    return bool(data_format == "channels_last")
+    spec = program.MaskSpec(call.segments, call.maps, call.renorm, channels_last, across_replicas)
+    return program.drop(x, key, numbers, threshold, stream, spec)
 
 
 def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
@@ -131,7 +119,7 @@ def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
     if x.shape.rank is None:
         raise ValueError("x has an unknown rank: give it one with tf.ensure_shape(x, [None, None, None, channels])")
     shape = x.shape.as_list()
-    # A size that is not known yet is checked as the smallest there is.
+    # A size that is not known yet is checked as 1.
     validate.activations([1 if size is None else size for size in shape], x.dtype, channels_last=channels_last)
     if channels_last:
         shape = [shape[0], shape[-1], *shape[1:-1]]

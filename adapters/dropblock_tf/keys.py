@@ -8,7 +8,7 @@ from dropblock_core import validate
 from dropblock_core.stream import MASK32, philox_key
 
 
-def words(seed: Any, generator: Any) -> Any:
+def words_of(seed: Any, generator: Any) -> Any:
     """The two words of Philox's key, int64 ``[2]``."""
     if generator is not None:
         return tf.cast(generator.uniform_full_int([2], tf.uint32), tf.int64)
@@ -21,12 +21,8 @@ def words(seed: Any, generator: Any) -> Any:
 
 
 def check(seed: Any, generator: Any) -> None:
-    """Refuse what `words` could not take, before anything is drawn."""
-    if seed is not None and generator is not None:
-        raise ValueError(
-            f"seed={seed!r} and generator={generator!r} were both given: the mask comes from one of them, "
-            "drop the other"
-        )
+    """Refuse what `words_of` could not take, before anything is drawn."""
+    validate.one_source(seed=seed, generator=generator)
     if generator is not None and not isinstance(generator, tf.random.Generator):
         raise TypeError(f"generator={generator!r} is a {type(generator).__name__}: pass a tf.random.Generator")
     if not tf.is_tensor(seed):

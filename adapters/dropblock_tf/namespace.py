@@ -1,6 +1,6 @@
-"""As much of the array API as the word algebra uses, over TensorFlow: `dropblock_core.words` runs here as it is.
+"""The part of the array API that `dropblock_core.words` uses, over TensorFlow: the word algebra runs here unchanged.
 
-Words are int64, which every device and every kernel has; TensorFlow's uint32 lacks many.
+Words are int64, which every device and every kernel has; many kernels lack uint32.
 """
 
 from collections.abc import Sequence

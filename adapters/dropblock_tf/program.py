@@ -1,60 +1,24 @@
 """Lines 5 to 8 of Algorithm 1 in TensorFlow's operations: eagerly, in a graph, and compiled by XLA."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import tensorflow as tf
 
 from dropblock_core import words
-from dropblock_core.stream import MASK32, Segments
+from dropblock_core.renorm import scope_axes, scope_units
+from dropblock_core.stream import Segments
 from dropblock_tf import namespace
 from dropblock_tf.namespace import Array
 from dropblock_tf.threshold import Threshold
+from dropblock_tf.words import TensorFlowWordSpace
 
-
-class Words(words.Words):
-    """Words whose loops are TensorFlow's, inside a graph."""
-
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        def unwrapped(*state: Any) -> tuple[Any, ...]:
-            return tuple(x.tensor for x in body(*map(Array, state)))
-
-        start = tuple(x.tensor for x in state)
-        shapes = tuple(x.shape for x in start)
-        end = tf.while_loop(lambda *state: going(*map(Array, state)).tensor, unwrapped, start, shape_invariants=shapes)
-        return tuple(map(Array, end))
-
-    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        if tf.executing_eagerly():
-            return super().repeat(times, body, state)
-        # Compiled in one piece, the generator would take XLA minutes.
-        done = Array(tf.constant(0, tf.int64))
-        _, *end = self.loop(
-            lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state)
-        )
-        return tuple(end)
-
-    def product(self, a: Array, m: int) -> tuple[Array, Array]:
-        product = a * m  # may wrap around: the two words are what its 64 bits say, whatever their sign
-        return (product >> 32) & MASK32, product & MASK32
-
-    def cut(self, x: Array) -> Array:
-        return x if self.dtype.is_unsigned else super().cut(x)
-
-    def gap(self, u: Array, table: Array) -> Array:
-        ascending, draws = tf.reverse(table.tensor, [0])[None], tf.reshape(u.tensor, [1, -1])
-        reached = tf.raw_ops.UpperBound(sorted_inputs=ascending, values=draws, out_type=tf.int64)
-        return Array(table.shape[0] - tf.reshape(reached, tf.shape(u.tensor)))
-
-
-SPACE = Words(namespace, tf.int64)
+SPACE = TensorFlowWordSpace(namespace, tf.int64)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a call is, besides its tensors."""
+class MaskSpec:
+    """What :func:`drop` has to know about a mask, besides tensors."""
 
     segments: Segments
     maps: int
@@ -64,103 +28,92 @@ class Plan:
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether they are kept for the backward pass: in whole bytes they take a bit a unit."""
+        """Whether the rows are kept for the backward pass: if they fill whole bytes, they take one bit a unit."""
         return self.segments.feat[-1] % 8 == 0
 
-    @property
-    def keeps_seeds(self) -> bool:
-        """Whether these are, where the rows are not: where they take at most a bit a unit."""
-        return 32 * self.segments.per_map <= prod(self.segments.feat)
 
-    @property
-    def row_dtype(self) -> Any:
-        """The narrowest integers that hold a row; of rows over 32 units, several of the widest do."""
-        width = self.segments.feat[-1]
-        return tf.uint8 if width <= 8 else tf.uint16 if width <= 16 else tf.uint32
-
-
-def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, plan: Plan) -> Any:
+def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, spec: MaskSpec) -> Any:
     """Lines 5 to 8; `key` is int64 ``[2]``, `numbers` those of the samples, int64 ``[samples]``."""
 
     def seeds() -> Any:
-        table = Array(threshold.table[: plan.segments.length])
+        table = Array(threshold.table[: spec.segments.length])
         lanes = Array(key[0]), Array(key[1])
-        drawn = words.drawn_words(SPACE, lanes, Array(numbers), plan.maps, plan.segments, table, Array(stream)).tensor
+        drawn = words.drawn_words(SPACE, lanes, Array(numbers), spec.maps, spec.segments, table, Array(stream)).tensor
         return tf.cast(tf.where(threshold.draws, drawn, 0), tf.uint32)  # line 5
 
     drawn = seeds()
-    rows = _rows(drawn, plan)  # line 6
-    scale = _scale(rows, threshold, tf.float64 if x.dtype == tf.float64 else tf.float32, plan)
+    rows = _grown(drawn, spec)  # line 6
+    scale = _scale(rows, threshold, tf.float64 if x.dtype == tf.float64 else tf.float32, spec)
 
-    kept = _bytes(rows, plan) if plan.keeps_rows else drawn if plan.keeps_seeds else None  # for the backward pass
+    # What the backward pass is given: rows, else seeds, else nothing, and then it draws the seeds again.
+    kept = _bytes(rows, spec) if spec.keeps_rows else drawn if spec.segments.seeds_fit else None
 
     @tf.custom_gradient
     def lines_7_and_8(x: Any) -> Any:
-        return apply(x, _units(rows, plan), scale, plan.channels_last), again
+        return apply(x, _units(rows, spec), scale, spec.channels_last), again
 
     @tf.custom_gradient
     def again(dy: Any) -> Any:
-        rows = kept if plan.keeps_rows else _rows(seeds() if kept is None else kept, plan)
-        return apply(dy, _units(rows, plan), scale, plan.channels_last), again
+        rows = kept if spec.keeps_rows else _grown(seeds() if kept is None else kept, spec)
+        return apply(dy, _units(rows, spec), scale, spec.channels_last), again
 
     return lines_7_and_8(x)
 
 
-def _rows(seeds: Any, plan: Plan) -> Any:
+def _grown(seeds: Any, spec: MaskSpec) -> Any:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
-    space = Words(namespace, plan.row_dtype)
+    space = TensorFlowWordSpace(namespace, tf.as_dtype(f"uint{spec.segments.row_bits}"))
 
     def grow(waits: Array, rows: Array) -> tuple[Array, Array]:
-        anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), plan.segments)
-        return Array(tf.constant(False)), words.dilate(space, namespace.astype(anchors, space.dtype), plan.segments)
+        anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), spec.segments)
+        return Array(tf.constant(False)), words.grow(space, namespace.astype(anchors, space.dtype), spec.segments)
 
-    # A loop that runs once, if there is anything to grow: XLA would otherwise grow the blocks anew for each unit.
-    *outer, width = plan.segments.feat
-    empty = tf.zeros([tf.shape(seeds)[0], plan.maps, *outer, -(-width // 32)], space.dtype)
+    # XLA would otherwise grow the blocks anew for each unit. So the growth is in a loop, which runs once, or not at all
+    # if there is no seed.
+    *outer, width = spec.segments.feat
+    empty = tf.zeros([tf.shape(seeds)[0], spec.maps, *outer, -(-width // 32)], space.dtype)
     waits = tf.reduce_any(seeds != 0)
     _, rows = space.loop(lambda waits, rows: waits, grow, (Array(waits), Array(empty)))
     return rows.tensor
 
 
-def _bytes(rows: Any, plan: Plan) -> Any:
-    """Rows of a multiple of 8 units, without what fills up their last word."""
+def _bytes(rows: Any, spec: MaskSpec) -> Any:
+    """Rows of a multiple of 8 units as bytes, without the padding of their last word."""
     if rows.dtype == tf.uint8:
         return rows
-    *outer, width = plan.segments.feat
-    in_bytes = tf.bitcast(rows, tf.uint8)  # the first of which holds the first 8 units, on every device there is
-    return tf.reshape(in_bytes, [-1, plan.maps, *outer, rows.shape[-1] * rows.dtype.size])[..., : width // 8]
+    *outer, width = spec.segments.feat
+    in_bytes = tf.bitcast(rows, tf.uint8)  # every device is little-endian: the first byte holds the first 8 units
+    return tf.reshape(in_bytes, [-1, spec.maps, *outer, rows.shape[-1] * rows.dtype.size])[..., : width // 8]
 
 
-def _scale(rows: Any, threshold: Threshold, wide: Any, plan: Plan) -> Any:
+def _scale(rows: Any, threshold: Threshold, wide: Any, spec: MaskSpec) -> Any:
     """Line 8's factor over the scope of rule R8, to broadcast against ``[samples, channels, *spatial]``."""
-    if plan.renorm == "none":
+    if spec.renorm == "none":
         return tf.ones([], wide)
-    if plan.renorm == "expected":
+    if spec.renorm == "expected":
         return tf.cast(threshold.factor, wide)
-    axes = {"tensor": None, "sample": list(range(1, rows.shape.rank)), "map": list(range(2, rows.shape.rank))}
     bits = tf.cast(tf.raw_ops.PopulationCount(x=rows), tf.int64)
-    dropped = tf.reduce_sum(bits, axes[plan.renorm], keepdims=True)
+    dropped = tf.reduce_sum(bits, scope_axes(spec.renorm, rows.shape.rank), keepdims=True)
     samples = tf.cast(tf.shape(rows)[0], tf.int64)
-    count = prod(plan.segments.feat) * {"tensor": samples * plan.maps, "sample": plan.maps, "map": 1}[plan.renorm]
-    count = tf.cast(count, tf.int64)
-    if plan.across_replicas:
+    count = tf.cast(scope_units(spec.renorm, (samples, spec.maps, *spec.segments.feat)), tf.int64)
+    if spec.across_replicas:
         context = tf.distribute.get_replica_context()
         dropped, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [dropped, count])
     ones = tf.cast(count - dropped, tf.float64)
     scale = tf.cast(tf.where(ones > 0, tf.cast(count, tf.float64) / tf.maximum(ones, 1.0), 0.0), wide)
-    return tf.reshape(scale, []) if plan.renorm == "tensor" else scale
+    return tf.reshape(scale, []) if spec.renorm == "tensor" else scale
 
 
-def _units(rows: Any, plan: Plan) -> Any:
+def _units(rows: Any, spec: MaskSpec) -> Any:
     """One bool a unit, ``[samples, maps, *feat]``, or maps last."""
-    *outer, width = plan.segments.feat
+    *outer, width = spec.segments.feat
     bits = tf.constant([1 << bit for bit in range(min(width, 8 * rows.dtype.size))], rows.dtype)
-    if plan.channels_last:
+    if spec.channels_last:
         rows, bits = tf.transpose(rows, [0, *range(2, rows.shape.rank), 1])[..., None, :], bits[:, None]
-        units = tf.reshape(rows & bits != 0, [-1, *outer, rows.shape[-3] * bits.shape[0], plan.maps])
+        units = tf.reshape(rows & bits != 0, [-1, *outer, rows.shape[-3] * bits.shape[0], spec.maps])
         return units[..., :width, :]
-    units = tf.reshape(rows[..., None] & bits != 0, [-1, plan.maps, *outer, rows.shape[-1] * bits.shape[0]])
+    units = tf.reshape(rows[..., None] & bits != 0, [-1, spec.maps, *outer, rows.shape[-1] * bits.shape[0]])
     return units[..., :width]
 
 

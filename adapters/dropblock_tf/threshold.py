@@ -1,4 +1,4 @@
-"""From keep_prob to the integers that a mask is drawn by, in a program: in float64, so to the very bits of the host."""
+"""From keep_prob to the integers that a mask is drawn by, in a program: in float64, so it gives the host's bits."""
 
 from typing import Any, NamedTuple, Self
 
@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from dropblock_core.gamma import area_ratio
-from dropblock_core.law import cover_counts, expected_keep
+from dropblock_core.law import cover_counts
+from dropblock_core.renorm import expected_factor
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
 from dropblock_tf.namespace import Array
@@ -19,17 +20,17 @@ class Threshold(NamedTuple):
 
     @classmethod
     def of_gamma(cls, gamma: float, segments: Segments) -> Self:
-        """Of a gamma that the host knows."""
+        """From a gamma that the host knows."""
         t = threshold_word(gamma)
-        kept = expected_keep(gamma, segments.block, segments.feat)
+        factor = expected_factor(gamma, segments.block, segments.feat)
         table = tf.constant(thresholds(max(t, 1), 32), tf.int64)
-        return cls(table, tf.constant(t > 0), tf.constant(1.0 / kept if kept else 0.0, tf.float64))
+        return cls(table, tf.constant(t > 0), tf.constant(factor, tf.float64))
 
     @classmethod
     def symbolic(cls, keep_prob: Any, segments: Segments, gamma_scale: float) -> Self:
-        """Of a tensor without a value yet: clamped to [0, 1], and NaN drops nothing."""
+        """From a tensor that has no value yet: clamped to [0, 1], and NaN drops nothing."""
         keep_prob = tf.clip_by_value(tf.cast(keep_prob, tf.float64), 0.0, 1.0)
-        # Eq. (1) as the host evaluates it, in this order: the maximum keeps compilers from multiplying constants first.
+        # Eq. (1) in the host's order of evaluation. The maximum keeps compilers from multiplying the constants first.
         gamma = tf.maximum(gamma_scale * (1.0 - keep_prob), 0.0) * area_ratio(segments.block, segments.feat)
         gamma = tf.minimum(gamma, 1.0)
         draws = gamma > 0  # False for NaN

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
+from dropblock_core.renorm import counted_factor
 from dropblock_tf import program
 
 
@@ -21,13 +22,11 @@ def drop(
             _channels_first(shape.tolist(), channels_last),
             np.dtype(np.float32),
             1.0 if np.isnan(keep_prob) else float(np.clip(keep_prob, 0, 1)),
-            seed=int(key[0]) | int(key[1]) << 32,
             sample_offset=int(sample_offset),
             stream=int(stream),
-            foreign={},
             **options,
         )
-        return _mask(call, channels_last)
+        return _mask(call, int(key[0]) | int(key[1]) << 32, channels_last)
 
     arguments = tf.shape(x), tf.cast(keep_prob, tf.float64), key, sample_offset, stream
     bits, scale = tf.numpy_function(mask, arguments, [tf.uint8, tf.float64], stateful=False)
@@ -48,20 +47,12 @@ def drop(
     return lines_7_and_8(x)
 
 
-def _mask(call: Call, channels_last: bool) -> tuple[Any, Any]:
+def _mask(call: Call, seed: int, channels_last: bool) -> tuple[Any, Any]:
     """The dropped units, a bit each, and line 8's factor, both in the order of the activations."""
-    dropped = dropped_units(
-        call.seed or 0, call.samples, call.maps, call.segments, call.gamma, call.sample_offset, call.stream
-    )
+    dropped = dropped_units(call.batch(seed))
     scale: Any = call.fixed_scale
     if scale is None:
-        axes = tuple(
-            {"tensor": range(dropped.ndim), "sample": range(1, dropped.ndim), "map": range(2, dropped.ndim)}[
-                call.renorm
-            ]
-        )
-        ones = call.count - np.count_nonzero(dropped, axis=axes, keepdims=True)
-        scale = np.where(ones > 0, call.count / np.maximum(ones, 1), 0.0)
+        scale = counted_factor(dropped, call.renorm, call.count)
     scale = np.reshape(scale, np.shape(scale) or (1,) * dropped.ndim)
     if channels_last:
         dropped, scale = np.moveaxis(dropped, 1, -1), np.moveaxis(scale, 1, -1)

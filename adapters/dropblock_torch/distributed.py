@@ -1,4 +1,4 @@
-"""What several processes share: who am I, and a count over all of them."""
+"""Several processes: this one's number, and line 8's count over all of them."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ def shared_factor(dropped: Tensor, count: int, group: Any, dtype: torch.dtype) -
     return factor(both[:1], both[1:], dtype)
 
 
-def checked(group: Any, renorm: str) -> None:
-    """Raise where a group to count over is given and line 8 does not count over the tensor."""
+def check(group: Any, renorm: str) -> None:
+    """Raise where there is a group to count over, but line 8 does not count over the tensor."""
     if group is not None and renorm != "tensor":
         raise ValueError(
             f"process_group={group!r} with renorm={renorm!r}: a group shares the count of the whole tensor; "

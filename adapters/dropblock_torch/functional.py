@@ -1,4 +1,4 @@
-"""drop_block for PyTorch: what a call means is checked here, what it does is in `ops`."""
+"""drop_block for PyTorch: it checks its arguments here, and `ops` draws and applies the mask."""
 
 from typing import Any
 
@@ -73,15 +73,14 @@ def drop_block(
         validate.no_foreign_keywords(foreign)
         feat = _activations(x)
         _check_keep_prob(keep_prob, renorm, calibrated)
-        block = validate.block_sides(block_size, feat)
-        renorm = validate.renorm(renorm)
-        gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
-        keys.checked(seed, generator, x.device)
-        # Inside a compiler it may be symbolic, and `mask` refuses its value.
+        sides, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
+        block = validate.clipped(sides, feat)
+        keys.check(seed, generator, x.device)
+        # Inside a compiler sample_offset may be symbolic; then `ops.mask` checks its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
             validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
         validate.counter_word("stream", stream)
-        distributed.checked(process_group, renorm)
+        distributed.check(process_group, renorm)
     except (TypeError, ValueError) as error:
         if not torch.compiler.is_compiling():
             raise
@@ -91,33 +90,22 @@ def drop_block(
         return x
     if torch.jit.is_tracing():  # type: ignore[attr-defined]  # public, but missing from its __all__
         raise TypeError("torch.jit.trace would freeze one mask into the program: use torch.compile or torch.export")
-    key = keys.draw_key(generator, x.device) if seed is None else keys.key_of(seed, x.device)
+    key = keys.words_of(seed, generator, x.device)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     layout = is_channels_last(x)
-    state, scale, dropped = ops.mask(
-        key,
-        _operand(keep_prob),
-        x.shape,
-        block,
-        per_channel,
-        renorm,
-        gamma_scale,
-        calibrated,
-        sample_offset,
-        stream,
-        layout,
-        dtype,
-    )
+    settings = block, per_channel, renorm
+    others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
+    state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
     if process_group is not None:
         count = x.numel() if per_channel else x.numel() // x.shape[1]
         scale = distributed.shared_factor(dropped, count, process_group, dtype)
     apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
-    y = apply(x, state, scale, block, per_channel, renorm, layout)
+    y = apply(x, state, scale, *settings, layout)
     return x.copy_(y) if inplace else y
 
 
 def _activations(x: Any) -> list[int]:
-    """The spatial sizes of `x`, if it is one process's tensor of activations."""
+    """The spatial sizes of `x`; TypeError or ValueError unless it is a tensor of activations in this process."""
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}: pass a torch.Tensor, e.g. torch.as_tensor(x)")
     if hasattr(x, "device_mesh"):
@@ -134,7 +122,7 @@ def _activations(x: Any) -> list[int]:
 
 
 def _check_keep_prob(keep_prob: Any, renorm: Any, calibrated: bool) -> None:
-    """Raise unless keep_prob is a probability, as far as its value may be looked at here."""
+    """Raise unless keep_prob is a probability. Its value is not looked at where the host does not have it."""
     if isinstance(keep_prob, Tensor) and (keep_prob.numel() != 1 or not keep_prob.dtype.is_floating_point):
         raise TypeError(
             f"keep_prob is a tensor of shape {tuple(keep_prob.shape)} and dtype {keep_prob.dtype}: "
@@ -149,7 +137,7 @@ def _check_keep_prob(keep_prob: Any, renorm: Any, calibrated: bool) -> None:
             )
     elif not torch.compiler.is_compiling():
         validate.probability("keep_prob", keep_prob.item() if isinstance(keep_prob, Tensor) else keep_prob)
-    elif not isinstance(keep_prob, (float, Tensor)):  # these may be symbolic, with nothing to look at
+    elif not isinstance(keep_prob, (float, Tensor)):  # inside a compiler these may have no value yet
         validate.probability("keep_prob", keep_prob)
 
 
@@ -161,7 +149,7 @@ def _operand(keep_prob: float | Tensor) -> Tensor:
     """keep_prob as a 0-d tensor, which a compiler takes as an operand: it would compile again for each new float."""
     if isinstance(keep_prob, Tensor):
         return keep_prob.detach().reshape(1)
-    # The product keeps a symbolic float symbolic, where torch.tensor would have the compiler ask for its value.
+    # The product keeps a symbolic float symbolic; torch.tensor would make the compiler ask for its value.
     return torch.ones((), dtype=torch.float64, device="cpu") * (
         keep_prob if isinstance(keep_prob, (int, float)) else float(keep_prob)
     )

@@ -10,7 +10,7 @@ from dropblock_core.stream import MASK32, philox_key
 from dropblock_torch import distributed
 
 
-def checked(seed: Any, generator: Any, device: torch.device) -> None:
+def check(seed: Any, generator: Any, device: torch.device) -> None:
     """Raise unless at most one of `seed` and `generator` is given, and it is what it should be."""
     if isinstance(seed, Tensor):
         if seed.ndim or seed.dtype not in (torch.int64, torch.uint64):
@@ -27,11 +27,7 @@ def checked(seed: Any, generator: Any, device: torch.device) -> None:
             f"generator={generator!r} is a {type(generator).__name__}: pass a torch.Generator, "
             "or seed= for a fixed mask"
         )
-    if seed is not None:
-        raise ValueError(
-            f"seed={seed!r} and generator={generator!r} were both given: the mask comes from one of them, "
-            "drop the other"
-        )
+    validate.one_source(seed=seed, generator=generator)
     if generator.device.type != device.type:
         raise ValueError(
             f"generator is on {generator.device} and x on {device}: the bits are drawn where they are used; "
@@ -39,8 +35,10 @@ def checked(seed: Any, generator: Any, device: torch.device) -> None:
         )
 
 
-def key_of(seed: int | Tensor, device: torch.device) -> Tensor:
-    """The two words of Philox's key, int64 on `device`, without waiting for it."""
+def words_of(seed: int | Tensor | None, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """The two words of Philox's key, int64 ``[2]`` on `device`, without waiting for it."""
+    if seed is None:
+        return _drawn(generator, device)
     if isinstance(seed, Tensor):
         bits = seed.view(torch.int64).to(device)
         return torch.stack([bits & MASK32, (bits >> 32) & MASK32])
@@ -50,11 +48,11 @@ def key_of(seed: int | Tensor, device: torch.device) -> Tensor:
     return key
 
 
-def draw_key(generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """64 bits from `generator`, or from the default one of the device, as key.
+def _drawn(generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """64 bits from `generator`, or from the default one of the device.
 
     Ranks that run ``torch.manual_seed`` with the same number would draw the same masks for different samples, so the
-    bits of the default generator are mixed with the rank. A generator of the user's own is taken at its word.
+    bits of the default generator are mixed with the rank. The user's own generator is used as it is.
     """
     key = torch.randint(0, 2**32, (2,), dtype=torch.int64, device=device, generator=generator)
     if generator is None and (rank := distributed.rank()):

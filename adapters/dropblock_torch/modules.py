@@ -13,9 +13,9 @@ from dropblock_torch.functional import drop_block
 def _drop_block_of(
     x: Tensor, rank: int, keep_prob: Tensor, block_size: int | tuple[int, ...], **options: Any
 ) -> Tensor:
-    """:func:`drop_block` of `rank` spatial axes, for a batch or for one sample without its axis.
+    """:func:`drop_block` over `rank` spatial axes, of a batch or of one sample without its axis.
 
-    A function of its own, which ``torch.fx`` records as it is: it cannot trace decisions on a tensor's shape.
+    ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
@@ -26,7 +26,7 @@ def _drop_block_of(
         return drop_block(x, keep_prob, block_size, **options)
     batch = x.unsqueeze(0)
     y = drop_block(batch, keep_prob, block_size, **options)
-    # Where nothing was dropped, or dropped in place, the answer is `x` itself.
+    # If nothing was dropped, or it was dropped in place, the result is `x` itself.
     return x if y is batch else y.squeeze(0)
 
 
@@ -69,11 +69,11 @@ class _DropBlock(nn.Module):
         super().__init__()
         validate.no_foreign_keywords(foreign, type(self).__name__)
         self.keep_prob = keep_prob
-        validate.block_sides(block_size, [2**31] * self.rank)
+        _, self.renorm, self.gamma_scale = validate.options(
+            block_size, self.rank, renorm, gamma_scale, calibrated=calibrated
+        )
         self.block_size = block_size
         self.per_channel = per_channel
-        self.renorm = validate.renorm(renorm)
-        self.gamma_scale = validate.gamma_scale(gamma_scale, calibrated=calibrated)
         self.calibrated = calibrated
         self.seed = None if seed is None else validate.seed_word(seed)
         self.stream = validate.counter_word("stream", stream)
@@ -87,14 +87,14 @@ class _DropBlock(nn.Module):
 
     @keep_prob.setter
     def keep_prob(self, value: float) -> None:
-        # A tensor, since compilers take a new value of it as an operand. It is no buffer: a schedule owns it, so
-        # neither checkpoints nor replicas carry it, and it stays on the host whatever the module moves to.
+        # A tensor, since a compiler takes its value as an operand. It is no buffer: a schedule sets it, so it is not
+        # saved in checkpoints or copied to replicas, and it stays on the host wherever the module moves.
         number = validate.probability("keep_prob", value)
         if "_keep_prob" in self.__dict__:
             self._keep_prob.fill_(number)  # the same tensor, which a traced graph may hold
             return
         with torch.inference_mode(False):  # a tensor made in inference mode could never change
-            # One element and not 0-d, which a compiler would try to take for a number, and then start again.
+            # One element and not 0-d: a compiler would first take a 0-d tensor for a number, and then start again.
             self._keep_prob = torch.tensor([number], dtype=torch.float64, device="cpu")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""The two operators that PyTorch sees: `dropblock::mask` draws one, `dropblock::apply` is Algorithm 1's lines 7 and 8.
+"""The operators that PyTorch sees: `dropblock::mask` draws a mask, `dropblock::apply` is Algorithm 1's lines 7 and 8.
 
-Each is opaque to compilers: traced with fake tensors, run as it is. `apply` is linear in the activations, and its
-derivative is itself, with the same mask; so is the derivative of that, at any order. What a call leaves for the
-backward pass is the mask's state, at most one bit a unit, and line 8's factors.
+A compiler does not look inside: it traces them with fake tensors, and its program calls them. `apply` is linear in the
+activations, so its derivative, at any order, is `apply` with the same mask. The backward pass needs the mask's state,
+at most one bit a unit, and line 8's factors.
 """
 
 import math
@@ -42,20 +42,20 @@ def mask(
     `key` is the seed's two words, on the device of the activations; `keep_prob` one number, on the host or there.
     """
     engine = engines.of(key)
-    # Values come here only at run time, under a compiler too: this is where rule R14 refuses them.
+    # Under a compiler the values are known only here, when the program runs, so rule R14 refuses them here.
+    value = _host_value(keep_prob, waits=engine.WAITS)
     call = Call.checked(
         shape,
         dtype,
-        _host_value(keep_prob, waits=engine.WAITS),
+        value,
         tuple(block_size),
+        has_value=value is not None,
         per_channel=per_channel,
         renorm=renorm,
         gamma_scale=gamma_scale,
         calibrated=calibrated,
-        seed=None,
         sample_offset=sample_offset,
         stream=stream,
-        foreign={},
     )
     plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
     if not plan.samples * plan.maps:
@@ -64,11 +64,13 @@ def mask(
     return tuple(engine.mask(key, keep_prob, call, plan, dtype))
 
 
-def _host_value(keep_prob: Tensor, *, waits: bool) -> float:
-    """keep_prob for the host; one on a device is clamped as traced values are, or, unread, stands as any other."""
+def _host_value(keep_prob: Tensor, *, waits: bool) -> float | None:
+    """keep_prob as a number; one on a device is clamped, or None unless the engine waits for the device."""
     if keep_prob.device.type == "cpu":
         return keep_prob.item()
-    value = keep_prob.item() if waits else 0.5
+    if not waits:
+        return None
+    value = keep_prob.item()
     return 1.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
@@ -127,7 +129,7 @@ apply.register_autograd(_backward, setup_context=_save)
 
 
 def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
-    """A batching rule: each example has a mask or a count of its own, so they go one after the other."""
+    """The rule for ``torch.vmap``: call `operator` once for each example, since each has its own mask and count."""
 
     def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> Any:
         results = [
@@ -147,7 +149,7 @@ apply.register_vmap(_one_by_one(apply))
 
 
 class Apply(torch.autograd.Function):
-    """`apply` once more, for the transforms of ``torch.func``, which do not see an operator's derivative."""
+    """`apply` for the transforms of ``torch.func``, which do not use the derivative of a custom operator."""
 
     generate_vmap_rule = False
 
@@ -186,7 +188,7 @@ def _refuse_fake(x: Tensor, is_type_error: bool, message: str) -> Tensor:
 
 
 def _refuse_backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    """Never reached; a compiler that plans a backward pass wants to see one."""
+    """Never called, but a compiler that plans a backward pass needs it."""
     return dy, None, None
 
 

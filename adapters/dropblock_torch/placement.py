@@ -29,12 +29,12 @@ def add_dropblock(
     projection after its batch norm. Group g drops ``(1 - keep_prob) / 4^(4 - g)``, in group 3 a quarter, by means of
     `gamma_scale`: one keep_prob, and so one :class:`KeepProbScheduler`, serves all layers.
 
-    Inside a block the authors' DropBlock follows the ReLU, here it precedes it. That is the same: it multiplies by 0 or
-    by a scale that is not negative, so the two commute.
+    Inside a block the authors' DropBlock follows the ReLU; here it precedes the ReLU. The result is the same, since
+    DropBlock multiplies by 0 or by a positive scale.
 
-    The layers have no parameters, and no key of the state dict changes. A norm runs its layer in a forward hook, which
-    is lost where something builds the norm anew: call ``SyncBatchNorm.convert_sync_batchnorm`` and the like before, not
-    after. In the wrong order the next training step raises; it does not train without DropBlock.
+    The layers have no parameters, and no key of the state dict changes. A norm runs its layer in a forward hook. The
+    hook is lost when something replaces the norm, so call ``SyncBatchNorm.convert_sync_batchnorm`` and the like before
+    this. In the wrong order the next training step raises; it never trains without DropBlock.
 
     Args:
         model: a network with groups ``layer1`` to ``layer4`` (those asked for), whose blocks have convolutions
@@ -91,7 +91,7 @@ def add_dropblock(
     inplace = options.pop("inplace", False)
     layers = []
     for group, block, host in sites:
-        # An identity skip's input is the first convolution's too, which has saved it for its backward pass.
+        # The first convolution has the same input as an identity skip, and saves it for its backward pass.
         is_identity = getattr(block, host) is None
         layer = DropBlock2d(
             keep_prob,
@@ -146,7 +146,7 @@ def _hosts(name: str, block: nn.Module, skip: bool) -> list[str]:
     children = dict(block.named_children())
     convolutions = sorted(child for child in children if child.startswith("conv"))
     norms = [child.replace("conv", "bn", 1) for child in convolutions]
-    # What merely bears the names, as split attention or a fused norm, may have further norms inside, or none.
+    # Other modules go by these names too: split attention has more norms inside, and a fused norm leaves none.
     if (
         not norms
         or norms != sorted(child for child in children if child.startswith("bn"))
@@ -168,10 +168,10 @@ def _hosts(name: str, block: nn.Module, skip: bool) -> list[str]:
 def _place(block: Any, host: str, layer: DropBlock2d) -> None:
     """Have `layer` run behind a child of `block`."""
     module = getattr(block, host)
-    if module is None:  # a block adds x itself then, and otherwise what `downsample` makes of it
+    if module is None:  # an identity skip: the block calls `downsample` if there is one
         setattr(block, host, layer)
         return
-    # The block owns the layer and the norm only refers to it: a norm that is frozen by eval() goes on dropping.
+    # The block owns the layer and the norm only refers to it, so the layer still drops if only the norm is in eval().
     block.add_module(_OWNED + host, layer)
     object.__setattr__(module, "drop_block", layer)
     module.register_forward_hook(_drop)
@@ -189,7 +189,7 @@ def _drop(module: Any, inputs: Any, output: Tensor) -> Tensor:
 
 
 def _require_hosts(block: nn.Module, inputs: Any) -> None:
-    """Forward pre-hook of a block: raise where a host has lost its hook, mostly with a norm that was rebuilt."""
+    """Forward pre-hook of a block: raise where a host has lost its hook, as it does when a norm is rebuilt."""
     for name in block._modules if block.training else ():
         host = name.removeprefix(_OWNED)
         if host != name and _drop not in getattr(block, host)._forward_hooks.values():

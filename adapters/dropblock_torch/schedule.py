@@ -80,7 +80,4 @@ class KeepProbScheduler:
 
 def _step(value: Any) -> int:
     rule = "last_step is the number of finished training steps, an int of at least 0"
-    step = validate.integer("last_step", value, rule)
-    if step < 0:
-        raise ValueError(f"last_step={value!r} is negative: {rule}")
-    return step
+    return validate.at_least_0("last_step", value, rule)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dropblock_core import block_mask, gamma, mask, sample_seeds
-from dropblock_core.stream import Segments, literal_seeds, threshold_word, thresholds
+from dropblock_core.stream import Batch, Segments, literal_seeds, threshold_word, thresholds
 from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, WORD, geometries, offsets
 
 
@@ -67,7 +67,7 @@ def test_r13_gaps_looked_up_are_the_thresholds_above_a_draw(gamma: float, length
 @given(segments=geometries(), seed=SEEDS, gamma=GAMMAS, counters=st.integers(1, 8), size=st.integers(1, 200))
 def test_chunks_change_nothing(segments: Segments, seed: int, gamma: float, counters: int, size: int) -> None:
     def dropped() -> np.ndarray[Any, Any]:
-        return mask.dropped_units(seed, 5, 3, segments, gamma, 0, 0)
+        return mask.dropped_units(Batch(seed, 5, 3, segments, gamma))
 
     whole = dropped()
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +133,7 @@ def test_r04_each_seed_drops_the_block_that_starts_at_it(
 @given(segments=geometries(), seed=SEEDS, gamma=GAMMAS)
 def test_seeds_and_mask_at_once_are_seeds_then_mask(segments: Segments, seed: int, gamma: float) -> None:
     seeds = sample_seeds(seed, 2, 3, segments.feat, segments.block, gamma, sample_offset=9, stream=8)
-    dropped = mask.dropped_units(seed, 2, 3, segments, gamma, 9, 8)
+    dropped = mask.dropped_units(Batch(seed, 2, 3, segments, gamma, 9, 8))
     np.testing.assert_array_equal(~dropped, block_mask(seeds, segments.block, segments.feat))
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dropblock_core import block_mask, sample_seeds, words
-from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Segments, philox, wide_product
-from dropblock_core.words import Words
+from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Batch, Segments, philox, wide_product
+from dropblock_core.words import WordSpace
 from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
 
 from .test_stream import KNOWN_ANSWERS
@@ -20,18 +20,18 @@ WORD_ARRAYS = npst.arrays(np.int64, st.integers(1, 8), elements=st.integers(0, M
 
 
 @pytest.fixture(scope="session")
-def space(library: ModuleType) -> Words:
-    return Words.beside(library.asarray([0.0]))
+def space(library: ModuleType) -> WordSpace:
+    return WordSpace.beside(library.asarray([0.0]))
 
 
-def anchors_of(space: Words, bits: Any, segments: Segments) -> np.ndarray[Any, Any]:
+def anchors_of(space: WordSpace, bits: Any, segments: Segments) -> np.ndarray[Any, Any]:
     """Seed words, laid out and unpacked: bool ``[samples, maps, *valid]``."""
     return np.asarray(words.unpack(space, words.anchor_words(space, bits, segments), segments.valid))
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS, ids=["zeros", "ones", "pi"])
 def test_r13_philox_in_words_gives_its_published_answers(
-    space: Words, counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
+    space: WordSpace, counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
 ) -> None:
     words_of = [space.word([x]) for x in (*counter, *key)]
     drawn = philox(words_of[:4], words_of[4:], words.limb_product, space.word)
@@ -46,10 +46,9 @@ def test_limb_product_is_the_wide_product(a: np.ndarray[Any, Any], m: int) -> No
         np.testing.assert_array_equal(narrow, wide)
 
 
-def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, Any]) -> None:
+def test_r13_words_hold_the_golden_seeds(space: WordSpace, golden_seeds: dict[str, Any]) -> None:
     case, segments = golden_seeds, clipped(golden_seeds["feat_size"], golden_seeds["block_size"])
-    bits = words.seed_words(
-        space,
+    batch = Batch(
         int(case["seed"]),
         case["samples"],
         case["maps"],
@@ -58,22 +57,22 @@ def test_r13_words_hold_the_golden_seeds(space: Words, golden_seeds: dict[str, A
         case["sample_offset"],
         case["stream"],
     )
-    assert np.argwhere(anchors_of(space, bits, segments)).tolist() == case["seeds"]
+    assert np.argwhere(anchors_of(space, words.seed_words(space, batch), segments)).tolist() == case["seeds"]
 
 
 # Few examples: JAX compiles each operation anew for each shape.
 @settings(max_examples=6)
 @given(data=st.data(), segments=geometries(), seed=SEEDS, gamma=GAMMAS, stream=STREAMS)
 def test_r13_words_hold_the_fast_seeds_and_masks(
-    space: Words, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
+    space: WordSpace, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
 ) -> None:
     offset = data.draw(offsets(2))
-    bits = words.seed_words(space, seed, 2, 3, segments, gamma, offset, stream)
+    bits = words.seed_words(space, Batch(seed, 2, 3, segments, gamma, offset, stream))
     feat, block = segments.feat, segments.block
     seeds = sample_seeds(seed, 2, 3, feat, block, gamma, sample_offset=offset, stream=stream)
     np.testing.assert_array_equal(anchors_of(space, bits, segments), seeds)
 
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)
     unpacked = np.asarray(words.unpack(space, dropped, feat))
     np.testing.assert_array_equal(~unpacked, block_mask(seeds, block, feat))
 
@@ -85,10 +84,10 @@ def test_r13_words_hold_the_fast_seeds_and_masks(
 
 @settings(max_examples=100)
 @given(segments=geometries(largest_row=200), seed=SEEDS, gamma=st.floats(0, 0.2))
-def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, gamma: float) -> None:
-    space = Words.beside(np.zeros(1))
-    bits = words.seed_words(space, seed, 1, 2, segments, gamma, 0, 0)
-    dropped = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+def test_growth_by_words_is_growth_by_units(segments: Segments, seed: int, gamma: float) -> None:
+    space = WordSpace.beside(np.zeros(1))
+    bits = words.seed_words(space, Batch(seed, 1, 2, segments, gamma))
+    dropped = words.grow(space, words.anchor_words(space, bits, segments), segments)
     seeds = sample_seeds(seed, 1, 2, segments.feat, segments.block, gamma)
     np.testing.assert_array_equal(
         ~words.unpack(space, dropped, segments.feat), block_mask(seeds, segments.block, segments.feat)
@@ -98,7 +97,7 @@ def test_dilation_by_words_is_dilation_by_units(segments: Segments, seed: int, g
 @given(row=WORD_ARRAYS, data=st.data())
 def test_shift_units_moves_a_row_across_its_words(row: np.ndarray[Any, Any], data: st.DataObject) -> None:
     by = data.draw(st.integers(0, 32 * row.size - 1))
-    shifted = words.shift_units(Words.beside(row), row.astype(np.uint32), by)
+    shifted = words.shift_units(WordSpace.beside(row), row.astype(np.uint32), by)
     # The row as one integer, whose bit i is unit i.
     number = sum(int(word) << 32 * i for i, word in enumerate(row))
     expected = number << by
@@ -107,7 +106,7 @@ def test_shift_units_moves_a_row_across_its_words(row: np.ndarray[Any, Any], dat
 
 @settings(max_examples=20)
 @given(row=npst.arrays(np.int64, 8, elements=st.integers(0, MASK32)))
-def test_popcount_counts_the_bits_of_a_word(space: Words, row: np.ndarray[Any, Any]) -> None:
+def test_popcount_counts_the_bits_of_a_word(space: WordSpace, row: np.ndarray[Any, Any]) -> None:
     counts = words.popcount(space, space.word(row.tolist()))
     assert [int(count) for count in counts] == [int(word).bit_count() for word in row]
 
@@ -120,7 +119,7 @@ def words_count_as_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("words_count_as_themselves")
 @pytest.mark.parametrize("scope", ["tensor", "sample", "map"])
-def test_r09_counts_are_exact_beyond_32_bits(space: Words, scope: str) -> None:
+def test_r09_counts_are_exact_beyond_32_bits(space: WordSpace, scope: str) -> None:
     per_word = np.random.default_rng(0).integers(0, 2**29, (3, 5, 2, 4))  # maps stay below 2^32
     per_word[0, :3] = [[[2**32 - 1, 0, 0, 0], [0] * 4], [[2**16 - 1] * 4] * 2, [[2**16, 0, 0, 0]] * 2]
     high, low = words.count_bits(space, space.word(per_word.tolist()), scope)
@@ -133,7 +132,7 @@ def test_r09_counts_are_exact_beyond_32_bits(space: Words, scope: str) -> None:
 
 @pytest.mark.usefixtures("words_count_as_themselves")
 @pytest.mark.parametrize("shape", [(1, 2**17 + 1, 1, 1), (2**17 + 1, 1, 1, 1)], ids=["channels", "samples"])
-def test_r09_counts_are_exact_past_2_to_the_16_samples_or_channels(space: Words, shape: tuple[int, ...]) -> None:
+def test_r09_counts_are_exact_past_2_to_the_16_samples_or_channels(space: WordSpace, shape: tuple[int, ...]) -> None:
     full = space.xp.broadcast_to(space.word([[[[2**30 - 1]]]]), shape)
     high, low = (np.asarray(limb).item() for limb in words.count_bits(space, full, "tensor"))
     assert 2**16 * high + low == (2**17 + 1) * (2**30 - 1)

@@ -1,7 +1,7 @@
 """The PyTorch adapter on a real GPU: bit for bit what NumPy says, without a wait, in a graph, at any size.
 
-`make test-gpu` runs this from a plain checkout; it needs PyTorch, NumPy and pytest, and nothing of this project's
-development environment. Without a GPU every test skips itself.
+`make test-gpu` runs this from a plain checkout; it needs PyTorch, NumPy, array-api-compat and pytest, and nothing
+else of this project's development environment. Without a GPU every test skips itself.
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ import tensorflow as tf
 import dropblock_core as core
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_tf import LinearSchedule, drop_block
-from dropblock_tf.program import Plan, _bytes
+from dropblock_tf.program import MaskSpec, _bytes
 from dropblock_tf.threshold import Threshold
 
 from .support import (
@@ -141,7 +141,7 @@ BLOCKS = {
 
 def test_seeds_are_kept_where_they_take_at_most_a_bit_a_unit() -> None:
     def keeps(feat: tuple[int, ...], block: tuple[int, ...]) -> bool:
-        return Plan(Segments.of(feat, block), 1, "tensor", True, False).keeps_seeds
+        return Segments.of(feat, block).seeds_fit
 
     for feat, block in [((14, 14), (7, 7)), ((14, 14), (3, 3)), ((8, 9), (3, 3)), ((64,), (33,)), ((3, 70), (1, 39))]:
         segments = Segments.of(feat, block)
@@ -156,10 +156,10 @@ def test_seeds_are_kept_where_they_take_at_most_a_bit_a_unit() -> None:
 
 def test_rows_are_kept_where_whole_bytes_of_them_take_a_bit_a_unit() -> None:
     for width in range(1, 73):
-        plan = Plan(Segments.of((3, width), (3, 1)), 1, "tensor", True, False)
-        assert plan.keeps_rows == (width % 8 == 0)
-        if plan.keeps_rows:
-            kept = _bytes(tf.zeros([2, 1, 3, -(-width // 32)], plan.row_dtype), plan)
+        spec = MaskSpec(Segments.of((3, width), (3, 1)), 1, "tensor", True, False)
+        assert spec.keeps_rows == (width % 8 == 0)
+        if spec.keeps_rows:
+            kept = _bytes(tf.zeros([2, 1, 3, -(-width // 32)], f"uint{spec.segments.row_bits}"), spec)
             assert 8 * kept.dtype.size * np.prod(kept.shape) == 2 * 3 * width
 
 

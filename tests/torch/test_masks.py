@@ -211,7 +211,7 @@ def test_r13_the_cpus_sparse_and_dense_branches_agree(
         monkeypatch.setattr(cpu, name, lambda *args: calls.update([name]) or real(*args))
 
     spy("_fill_blocks")
-    spy("_grown")
+    spy("_grown_from_all")
     if units_a_seed is not None:
         monkeypatch.setattr(cpu, "UNITS_A_SEED", units_a_seed)
     x = LAYOUTS[layout](uniform((3, 2, 12, 20)))
@@ -221,7 +221,7 @@ def test_r13_the_cpus_sparse_and_dense_branches_agree(
     is_dense = units_a_seed == 10**9 or (units_a_seed is None and keep_prob == 0.2)
     by_scope = renorm == "sample"  # counts by scope are taken of a whole mask
     assert calls == Counter(
-        {"_grown": 2 if is_dense else int(by_scope), "_fill_blocks": 0 if is_dense else 2 - by_scope}
+        {"_grown_from_all": 2 if is_dense else int(by_scope), "_fill_blocks": 0 if is_dense else 2 - by_scope}
     )
 
 

@@ -89,7 +89,7 @@ def test_r13_fork_rng_shields_what_is_outside() -> None:
 
 def test_r13_all_64_bits_are_drawn() -> None:
     g = generator(0)
-    low, high = torch.stack([keys.draw_key(g, torch.device("cpu")) for _ in range(256)]).unbind(1)
+    low, high = torch.stack([keys.words_of(None, g, torch.device("cpu")) for _ in range(256)]).unbind(1)
     for word in (low, high):
         assert ((word >= 0) & (word < 2**32)).all()
         bits = (word[:, None] >> torch.arange(32)) & 1

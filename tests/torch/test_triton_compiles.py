@@ -34,7 +34,7 @@ def compiled(kernel, constants, **types):
 
 for here in (True, False):
     compiled(kernels.prepare, dict(KEEP_PROB_IS_HERE=here, BLOCK=2048))
-compiled(kernels.strike, dict(RUNS=8, BLOCK=32))
+compiled(kernels.draw_and_grow, dict(RUNS=8, BLOCK=32))
 compiled(kernels.count, dict(SCOPES=1, WORDS=2048))
 compiled(kernels.count, dict(SCOPES=64, WORDS=32), scale_ptr="*fp64")
 for dtype in ("fp16", "bf16", "fp32", "fp64"):

@@ -1,8 +1,8 @@
-"""Who draws and applies a mask: NumPy on the CPU, Triton on a GPU, and plain tensor operations anywhere else.
+"""The engines that draw and apply a mask: NumPy on the CPU, Triton on a GPU, plain tensor operations elsewhere.
 
 An engine is a module with `state_bytes(plan)`, `mask(key, keep_prob, call, plan, dtype)` and
-`apply(x, state, scale, plan)`; one that WAITS reads values from the device. All of them give the same mask for the same
-key, bit for bit.
+`apply(x, state, scale, plan)`. WAITS says whether it reads values from the device. All engines give the same mask for
+the same key, bit for bit.
 """
 
 import functools
@@ -34,7 +34,7 @@ def of(x: Tensor) -> Any:
 
 @contextmanager
 def force(name: str) -> Iterator[None]:
-    """Within the block, use one engine whatever the device: to test one where its device is not at hand."""
+    """Within the block, use this engine whatever the device, so that it can be tested without its device."""
     token = _forced.set(name)
     try:
         yield

@@ -24,7 +24,7 @@ NO_ANCHORS = np.empty(0, np.int64)
 
 WAITS = True
 
-# Where the two ways cost alike, estimated from a few timings: a block zeroed where it lies, units of a dense mask.
+# To zero one block where it lies costs as much as this many units of a dense mask; estimated from a few timings.
 UNITS_A_SEED = 16
 
 
@@ -37,9 +37,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     """Lines 5 and 6, and line 8's factor."""
     segments, valid = plan.segments, prod(plan.segments.valid)
     low, high = key.tolist()
-    found = seed_positions(
-        low | high << 32, plan.samples, plan.maps, segments, call.gamma, call.sample_offset, call.stream
-    )
+    found = seed_positions(call.batch(low | high << 32))
     anchors = np.concatenate([m * valid + row * segments.width + column for m, row, column in found] or [NO_ANCHORS])
     seeds = np.zeros(8 * state_bytes(plan), bool)
     seeds[anchors] = True
@@ -60,7 +58,7 @@ def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     bits = np.unpackbits(words[some].view(np.uint8), bitorder="little").view(bool)
     if _is_dense(int(np.count_nonzero(bits)), plan):
         seeds = np.unpackbits(state.numpy(), bitorder="little").view(bool)
-        dropped = _grown(seeds, plan)
+        dropped = _grown_from_all(seeds, plan)
         return y.masked_fill_(torch.from_numpy(dropped).view(plan.samples, plan.maps, *plan.segments.feat), 0)
     bit = np.flatnonzero(bits)
     anchors = some[bit >> 6] * 64 + (bit & 63)
@@ -73,11 +71,11 @@ def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
 def _count(seeds: Bools, anchors: Ints, plan: Plan) -> Ints:
     """The dropped units of each scope."""
     if plan.scopes > 1 or _is_dense(anchors.size, plan):
-        dropped = _grown(seeds, plan)
+        dropped = _grown_from_all(seeds, plan)
         # Without an axis the count is ten times as fast.
         counts = dropped.reshape(plan.scopes, -1) if plan.scopes > 1 else [dropped]
         return np.array([np.count_nonzero(scope) for scope in counts])
-    # A seed alone in its map drops its block; only blocks that may overlap need to be drawn to be counted.
+    # A seed that is alone in its map drops exactly its block. Only maps with several seeds are grown and counted.
     valid = prod(plan.segments.valid)
     home = anchors // valid
     crowd = np.bincount(home, minlength=plan.samples * plan.maps)
@@ -85,7 +83,7 @@ def _count(seeds: Bools, anchors: Ints, plan: Plan) -> Ints:
     number = np.cumsum(crowded) - 1
     shared = crowded[home]
     few = replace(plan, samples=1, maps=int(number[-1]) + 1)
-    overlapping = _struck((number[home] * valid + anchors % valid)[shared], few)
+    overlapping = _grown_from_few((number[home] * valid + anchors % valid)[shared], few)
     alone = np.count_nonzero(crowd == 1) * prod(plan.segments.block)
     return np.array([alone + np.count_nonzero(overlapping)])
 
@@ -94,7 +92,7 @@ def _is_dense(seeds: int, plan: Plan) -> bool:
     return seeds * UNITS_A_SEED > plan.samples * plan.maps * plan.units
 
 
-def _struck(anchors: Ints, plan: Plan) -> Bools:
+def _grown_from_few(anchors: Ints, plan: Plan) -> Bools:
     """The dropped units, ``[samples * maps * units]``, from the numbers of sparse seeds."""
     shape = (plan.samples, plan.maps, *plan.segments.feat)
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
@@ -103,8 +101,8 @@ def _struck(anchors: Ints, plan: Plan) -> Bools:
     return dropped
 
 
-def _grown(seeds: Bools, plan: Plan) -> Bools:
-    """The same from dense seeds, ``[samples * maps * anchors]`` and padding: all of them grow at once."""
+def _grown_from_all(seeds: Bools, plan: Plan) -> Bools:
+    """The dropped units from dense seeds, ``[samples * maps * anchors]`` and padding: all of them grow at once."""
     segments = plan.segments
     maps = plan.samples * plan.maps
     seeds = seeds[: maps * prod(segments.valid)].reshape(maps, *segments.valid)

@@ -44,10 +44,11 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     work = torch.empty(kernels.TABLE.value + 2, dtype=torch.int64, device=device)
     table, ticket = work, work[-1:]
     is_here = keep_prob.device.type != "cpu"
+    t = 0 if is_here else threshold_word(call.gamma)
     cleared = max(words.numel(), made.dropped.numel())
     block = _block(cleared, LARGEST)
     kernels.prepare[(triton.cdiv(cleared, block),)](
-        words, words.numel(), made.dropped, made.dropped.numel(), table, ticket, threshold_word(call.gamma),
+        words, words.numel(), made.dropped, made.dropped.numel(), table, ticket, t,
         segments.length, keep_prob if is_here else table, call.gamma_scale, area_ratio(segments.block, segments.feat),
         KEEP_PROB_IS_HERE=is_here, BLOCK=block,
     )  # fmt: skip
@@ -59,9 +60,9 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     runs = prod(sides) // run_length
     groups = triton.cdiv(plan.maps * segments.per_map, 4)
     block, run_block = _block(plan.samples * groups, LARGEST // 64), _block(runs, 8)
-    kernels.strike[(triton.cdiv(plan.samples * groups, block),)](
+    kernels.draw_and_grow[(triton.cdiv(plan.samples * groups, block),)](
         words, table, key, plan.maps, segments.per_map, segments.rows, segments.width, segments.packed,
-        -(-segments.width // 32), (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
+        segments.cuts, (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
         runs_w, *strides, unit, plan.samples, groups, RUNS=run_block, BLOCK=block,
     )  # fmt: skip
     if made.dropped.numel():

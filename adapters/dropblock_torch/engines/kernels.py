@@ -1,8 +1,8 @@
 """The Triton kernels: a table, the seeds, a count, and one streaming pass over the activations.
 
-`prepare` clears the mask and writes the table of thresholds, `strike` draws the seeds and lets each strike its block
-out of the mask, `count` adds up what is left, and `scale_and_drop` reads, scales, drops and writes. Nothing waits for
-the host: loops whose length depends on what was drawn run on the device.
+`prepare` clears the mask and writes the table of thresholds, `draw_and_grow` draws the seeds and grows each to its
+block, `count` counts the dropped units, and `scale_and_drop` reads, scales, drops and writes. Nothing waits for the
+host: loops whose length depends on what was drawn run on the device.
 
 The mask is one bit a unit, set where dropped, in the order in which the activations lie in memory, so that the last
 kernel goes through both as a copy would. Its words are int32, which every atomic knows.
@@ -58,7 +58,7 @@ def prepare(
         "programs_a_sample",
     ]
 )  # fmt: skip
-def strike(
+def draw_and_grow(
     words_ptr, table_ptr, key_ptr, maps, per_map, rows, width, packed, cuts, valid_h, sample_offset, stream,
     runs, run_length, runs_h, runs_w, stride_n, stride_c, stride_d, stride_h, stride_w, samples, groups,
     RUNS: tl.constexpr, BLOCK: tl.constexpr,
@@ -103,11 +103,11 @@ def strike(
             away = plane * stride_d + line % runs_h * stride_h + run % runs_w * stride_w
             begin = start[:, :, None] + away[None, None, :]
             word, offset = begin >> 5, (begin & 31).to(tl.int32)
-            struck = hit[:, :, None] & (run < runs)[None, None, :]
+            grown = hit[:, :, None] & (run < runs)[None, None, :]
             for w in range((run_length + 62) // 32):
                 low, high = tl.maximum(offset - 32 * w, 0), tl.minimum(offset + run_length - 32 * w, 32)
                 bits = tl.where(high >= 32, -1, (1 << (high & 31)) - 1) & (-1 << (low & 31))
-                tl.atomic_or(words_ptr + word + w, bits, mask=struck & (high > low), sem="relaxed")
+                tl.atomic_or(words_ptr + word + w, bits, mask=grown & (high > low), sem="relaxed")
         position += 1
         active = active & (position < draws)
         k += 1

@@ -1,22 +1,23 @@
-"""What is known of a mask before any value is: sizes and layout. The compiler's fake tensors need no more."""
+"""The sizes and the layout of a mask, which are known before its values: a compiler's fake tensors need no more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from dropblock_core.call import Call
+from dropblock_core.renorm import is_counted, scope_number
 from dropblock_core.stream import Segments
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` is the number of line 8's counts.
+    """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` counts line 8's factors.
 
-    `channels_last` is how the activations lie in memory: a kernel that goes through memory in order keeps its bits so.
+    `channels_last` is how the activations lie in memory. The GPU's kernels go through memory in order, so the bits of
+    their mask lie in the same way.
     """
 
     samples: int
@@ -33,18 +34,18 @@ class Plan:
         samples, channels, *feat = shape
         block = [min(b, f) for b, f in zip(block_size, feat, strict=True)]
         maps = channels if per_channel else 1
-        scopes = {"sample": samples, "map": samples * maps}.get(renorm, 1)
+        scopes = scope_number(renorm, (samples, maps, *feat))
         # Bits are counted map by map only where a map's bits lie together.
         return cls(samples, channels, maps, Segments.of(feat, block), scopes, channels_last and renorm != "map")
 
     @property
     def units(self) -> int:
         """Units of one map."""
-        return prod(self.segments.feat)
+        return self.segments.units
 
     def counts(self, renorm: str) -> int:
-        """How many counts line 8 takes: none where its factor is known beforehand."""
-        return 0 if renorm in ("expected", "none") else self.scopes
+        """The number of line 8's counts: none where its factor is known before the mask."""
+        return self.scopes if is_counted(renorm) else 0
 
     def spread(self, scale: Tensor) -> Tensor:
         """One factor a scope, as an array that broadcasts against the activations."""
@@ -55,9 +56,9 @@ class Plan:
 
 
 class Mask(NamedTuple):
-    """A drawn mask: its state (what its bits mean is its engine's affair), line 8's factors, and dropped units."""
+    """A drawn mask: its bits, line 8's factors, and the counts of dropped units."""
 
-    state: Tensor  # uint8
+    state: Tensor  # uint8; each engine lays out its bits in its own way
     scale: Tensor  # one factor a scope, in float32 (float64 for float64 activations)
     dropped: Tensor  # int64, one count a scope; empty where line 8 needs no count
 
@@ -74,10 +75,10 @@ class Mask(NamedTuple):
 def factor(dropped: Tensor, count: int | Tensor, dtype: torch.dtype) -> Tensor:
     """Line 8: ``count(M) / count_ones(M)``, rounded once; 0 where nothing is kept (rule R10)."""
     ones = (count - dropped).double()
-    total = torch.zeros_like(ones) + count  # a number over a tensor would be a product with its reciprocal
+    total = torch.zeros_like(ones) + count  # PyTorch divides a number by a tensor as a product with its reciprocal
     return torch.where(ones > 0, total / ones, 0.0).to(dtype)
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels of `x` lie next to each other, as ``torch.channels_last`` and its 3-d sister have it."""
+    """Whether the channels of `x` lie next to each other, as in ``torch.channels_last`` and ``channels_last_3d``."""
     return x.ndim > 3 and x.stride(1) == 1 and x.stride(-1) != 1

@@ -22,11 +22,9 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     """Lines 5 and 6, and line 8's factor."""
     segments = plan.segments
     low, high = key.tolist()
-    space = words.Words.beside(key)
-    bits = words.seed_words(
-        space, low | high << 32, plan.samples, plan.maps, segments, call.gamma, call.sample_offset, call.stream
-    )
-    rows = words.dilate(space, words.anchor_words(space, bits, segments), segments)
+    space = words.WordSpace.beside(key)
+    bits = words.seed_words(space, call.batch(low | high << 32))
+    rows = words.grow(space, words.anchor_words(space, bits, segments), segments)
     dropped = words.unpack(space, rows, segments.feat).reshape(-1)
     padded = torch.zeros(8 * state_bytes(plan), dtype=torch.uint8, device=key.device)
     padded[: dropped.numel()] = dropped

@@ -1,0 +1,45 @@
+"""The word algebra in TensorFlow: its loops, and kernels of its own for products and gaps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from dropblock_core import words
+from dropblock_core.stream import MASK32
+from dropblock_tf.namespace import Array
+
+
+class TensorFlowWordSpace(words.WordSpace):
+    """Words whose loops are TensorFlow's."""
+
+    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        def unwrapped(*state: Any) -> tuple[Any, ...]:
+            return tuple(x.tensor for x in body(*map(Array, state)))
+
+        start = tuple(x.tensor for x in state)
+        shapes = tuple(x.shape for x in start)
+        end = tf.while_loop(lambda *state: going(*map(Array, state)).tensor, unwrapped, start, shape_invariants=shapes)
+        return tuple(map(Array, end))
+
+    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        if tf.executing_eagerly():
+            return super().repeat(times, body, state)
+        # Unrolled, the generator would take XLA minutes to compile.
+        done = Array(tf.constant(0, tf.int64))
+        _, *end = self.loop(
+            lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state)
+        )
+        return tuple(end)
+
+    def product(self, a: Array, m: int) -> tuple[Array, Array]:
+        product = a * m  # it may wrap to a negative number, but its 64 bits are still the two words
+        return (product >> 32) & MASK32, product & MASK32
+
+    def cut(self, x: Array) -> Array:
+        return x if self.dtype.is_unsigned else super().cut(x)
+
+    def gap(self, u: Array, table: Array) -> Array:
+        ascending, draws = tf.reverse(table.tensor, [0])[None], tf.reshape(u.tensor, [1, -1])
+        reached = tf.raw_ops.UpperBound(sorted_inputs=ascending, values=draws, out_type=tf.int64)
+        return Array(table.shape[0] - tf.reshape(reached, tf.shape(u.tensor)))
