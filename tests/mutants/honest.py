@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 from typing import Any
 
@@ -36,10 +35,12 @@ class Honest:
         return rng.random(shape, np.float32) < gamma
 
     def grow(self, seeds: Array, block: tuple[int, ...], feat: tuple[int, ...]) -> Array:
-        dropped = np.zeros((*seeds.shape[:2], *feat), bool)
-        for offset in product(*map(range, block)):
-            dropped[(..., *(slice(o, o + v) for o, v in zip(offset, seeds.shape[2:], strict=True)))] |= seeds
-        return dropped
+        for axis, (b, f) in enumerate(zip(block, feat, strict=True), start=2):  # a block grows an axis at a time
+            grown = np.zeros((*seeds.shape[:axis], f, *seeds.shape[axis + 1 :]), bool)
+            for offset in range(b):
+                grown[(*(slice(None),) * axis, slice(offset, offset + seeds.shape[axis]))] |= seeds
+            seeds = grown
+        return seeds
 
     def dropped(self, x: Array, keep_prob: float, block_size: int, seed: int) -> Array:
         feat = x.shape[2:]
