@@ -16,8 +16,9 @@ def theirs(make_module: Callable[[str], Callable[[str], str]]) -> Callable[[str]
     return lambda attribute: worker(name(attribute))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module")
 def nothing_stays() -> Iterator[None]:
+    """No worker outlives the tests of a module; asked once, as to look for what nobody holds takes its time."""
     children = Children()
     yield
     gc.collect()  # subjects that an exception has in its traceback

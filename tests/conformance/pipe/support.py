@@ -27,17 +27,20 @@ from tests.mutants import MUTANTS, Honest
 
 print("hello from the module")
 wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong")
-known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
 honest = Honest()
+
+def schedule(keep_prob, steps):  # of finished values
+    return [1 - step / steps * (1 - keep_prob) for step in range(steps)] + [keep_prob]
+
+habit = Subject("wrong", wrong.call, wrong.claims, schedule=schedule)
+known = habit, [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
 
 def fails(x, *, training, **arguments):
     if not training:
         raise ZeroDivisionError("in there")
     return honest.call(x, training=training, **arguments)
 
-raising = Subject("raising", fails)
-declared = raising, [Deviation("mode.inference", "known", raises=ZeroDivisionError)]
-declared_otherwise = raising, [Deviation("mode.inference", "known", raises=KeyError)]
+raising = Subject("raising", fails), [Deviation("mode.inference", "known", raises=ZeroDivisionError)]
 
 def dies(x, *, training, **arguments):
     if not training:
@@ -48,11 +51,6 @@ def dies(x, *, training, **arguments):
     return honest.call(x, training=training, **arguments)
 
 dying = Subject("dying", dies)
-
-def schedule(keep_prob, steps):
-    return [1 - step / steps * (1 - keep_prob) for step in range(steps)] + [keep_prob]
-
-finished = Subject("finished", honest.call, schedule=schedule)
 """
 # In place of PYTHONPATH, which the interpreter of a worker need not share.
 SERVE = "import sys; sys.path[:] = {path!r}; from dropblock_conformance.worker import main; main()"

@@ -12,6 +12,9 @@ from dropblock_conformance.pipe.client import Worker, WorkerError, connect
 
 from .support import X, script
 
+pytestmark = pytest.mark.usefixtures("nothing_stays")
+
+
 # --- what is no worker ------------------------------------------------------------------------------------------------
 
 

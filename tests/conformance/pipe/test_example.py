@@ -17,6 +17,8 @@ from dropblock_conformance.pipe.protocol import receive
 
 from .support import sent
 
+pytestmark = pytest.mark.usefixtures("nothing_stays")
+
 ROOT = Path(__file__).parents[3]
 EXAMPLE = shlex.join([sys.executable, str(ROOT / "docs" / "examples" / "worker.py")])
 

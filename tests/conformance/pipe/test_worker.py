@@ -1,9 +1,11 @@
 """An implementation elsewhere is judged as one here."""
 
 import io
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,9 @@ from dropblock_conformance.subjects import Candidate, load
 from dropblock_conformance.worker import serve
 
 from ..support import NUMPY, timeless
-from .support import X, sent, worker
+from .support import X, script, sent, worker
+
+pytestmark = pytest.mark.usefixtures("nothing_stays")
 
 # --- the answering end, in this process -------------------------------------------------------------------------------
 
@@ -135,23 +139,26 @@ def test_a_subject_elsewhere_is_judged_as_one_here() -> None:
     assert timeless(there.results) == timeless(here.results)
 
 
-def test_what_is_known_to_deviate_is_known_here(theirs: Callable[[str], str]) -> None:
+def test_what_is_known_to_deviate_is_known_here_and_a_finished_schedule_is_one(theirs: Callable[[str], str]) -> None:
     subject, expect = connect(theirs("known"))
     assert expect == [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
-    report = certify(subject, profile="tiny", checks=["scale.claimed", "seed.same"], expect=expect)
-    assert [result.outcome for result in report.results] == ["declared", "conforms"]
+    checks = ["scale.claimed", "seed.same", "schedule.linear", "schedule.ends", "schedule.evaluation"]
+    report = certify(subject, profile="tiny", checks=checks, expect=expect)
+    assert [result.outcome for result in report.results] == ["declared", *["conforms"] * 3, "not_applicable"]
 
 
-@pytest.mark.parametrize(
-    ("attribute", "outcome"),
-    [("raising", Outcome.CRASHED), ("declared", Outcome.DECLARED), ("declared_otherwise", Outcome.WRONG_CAUSE)],
-)
-def test_an_exception_there_has_its_name_here(theirs: Callable[[str], str], attribute: str, outcome: Outcome) -> None:
-    subject, expect = connect(theirs(attribute))
-    report = certify(subject, profile="tiny", checks=["mode.inference", "seed.same"], expect=expect)
-    inference, after = report.results
-    assert (inference.outcome, inference.summary) == (outcome, "ZeroDivisionError: in there")
-    assert after.outcome == Outcome.CONFORMS
+def test_an_exception_there_has_its_name_here(theirs: Callable[[str], str]) -> None:
+    subject, expect = connect(theirs("raising"))
+    assert [deviation.raises for deviation in expect] == ["ZeroDivisionError"]
+    for declared, outcome in (
+        ([], Outcome.CRASHED),
+        (expect, Outcome.DECLARED),
+        ([Deviation("mode.inference", "known", raises=KeyError)], Outcome.WRONG_CAUSE),
+    ):
+        report = certify(subject, profile="tiny", checks=["mode.inference", "seed.same"], expect=declared)
+        inference, after = report.results
+        assert (inference.outcome, inference.summary) == (outcome, "ZeroDivisionError: in there")
+        assert after.outcome == Outcome.CONFORMS
 
 
 def test_a_worker_that_dies_is_an_error_and_started_anew(theirs: Callable[[str], str]) -> None:
@@ -164,13 +171,6 @@ def test_a_worker_that_dies_is_an_error_and_started_anew(theirs: Callable[[str],
     assert died.summary.endswith("the worker ended with exit status 4: hello from the module\nthe last words")
 
 
-def test_a_finished_schedule_is_one_here(theirs: Callable[[str], str]) -> None:
-    subject, _ = connect(theirs("finished"))
-    checks = ["schedule.linear", "schedule.ends", "schedule.evaluation"]
-    report = certify(subject, profile="tiny", checks=checks)
-    assert [result.outcome for result in report.results] == ["conforms", "conforms", "not_applicable"]
-
-
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
@@ -179,10 +179,11 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_command_that_repeats_a_check_of_a_worker_repeats_it(theirs: Callable[[str], str]) -> None:
-    options = ["--profile", "quick", "--check", "scale.claimed", "--seed", "5"]
-    status, first = run("--worker", theirs("wrong"), *options)
+def test_a_worker_is_a_subject_among_others_and_the_command_repeats_its_check(theirs: Callable[[str], str]) -> None:
+    options = ["--profile", "quick", "--check", "scale.claimed", "--seed", "5", "--jobs", "2"]
+    status, first = run("--worker", theirs("wrong"), "--worker", "echo hi", *options)
     assert status == 1
+    assert "--worker 'echo hi': unavailable: echo hi: expected a line of JSON with an object, got b'hi" in first
     (line,) = (line.strip() for line in first.splitlines() if "repeat: " in line)
     words = shlex.split(line.removeprefix("repeat: dropblock-conformance run "))
     assert words[:2] == ["--worker", theirs("wrong")]
@@ -192,16 +193,19 @@ def test_the_command_that_repeats_a_check_of_a_worker_repeats_it(theirs: Callabl
     assert summary in again
 
 
-def test_a_worker_is_a_subject_among_others(theirs: Callable[[str], str]) -> None:
-    options = ["--profile", "quick", "--check", "scale.claimed", "--jobs", "2"]
-    status, said = run("numpy", "--worker", theirs("known"), "--worker", "echo hi", *options)
-    assert status == 1
+@pytest.mark.exhaustive
+def test_a_worker_that_deviates_as_declared_is_told_so_beside_others(theirs: Callable[[str], str]) -> None:
+    status, said = run(
+        "numpy", "--worker", theirs("known"), "--profile", "quick", "--check", "scale.claimed", "--jobs", "2"
+    )
+    assert status == 0
     assert "numpy: conforms" in said
     assert "wrong: deviates as declared" in said
-    assert "--worker 'echo hi': unavailable: echo hi: expected a line of JSON with an object, got b'hi" in said
 
 
-def test_a_worker_by_name_is_loaded_with_its_name_to_repeat() -> None:
-    name = f"--worker {shlex.quote(worker('numpy'))}"
+def test_a_worker_by_name_is_loaded_with_its_name_to_repeat(tmp_path: Path) -> None:
+    hello = json.dumps({"protocol": PROTOCOL, "name": "theirs"})
+    command = script(tmp_path, f"input()\nprint({hello!r}, flush=True)\ninput()")
+    name = f"--worker {shlex.quote(command)}"
     candidate = load(name)
-    assert (candidate.subject.name, candidate.repeat) == ("numpy", name)
+    assert (candidate.subject.name, candidate.repeat) == ("theirs", name)
