@@ -14,7 +14,7 @@ distributed = pytest.importorskip("distributed")
 from dropblock_conformance import Report, Result  # noqa: E402  # after the skip
 from dropblock_conformance.cli import main  # noqa: E402
 from dropblock_conformance.running import cluster as cluster_module  # noqa: E402
-from dropblock_conformance.running.campaign import Event, reports, run_locally  # noqa: E402
+from dropblock_conformance.running.campaign import Event, reports  # noqa: E402
 from dropblock_conformance.running.cluster import process_for, run_on_cluster  # noqa: E402
 from dropblock_conformance.running.journal import Journal  # noqa: E402
 from dropblock_conformance.running.process import Isolated, Order, UnavailableError  # noqa: E402
@@ -76,13 +76,12 @@ def order(attribute: str, *checks: str) -> Order:
 
 def test_the_results_are_those_of_a_run_here(address: str) -> None:
     orders = [order("right"), order("known")]
-    there = reports(orders, run_on_cluster(orders, Journal(), address))
-    here = reports(orders, run_locally(orders, Journal(), 2))
-    for one, other in zip(there, here, strict=True):
-        assert timeless(one.results) == timeless(other.results)
-        assert len(one.results) == len(CHECKS)
+    for given, there in zip(orders, reports(orders, run_on_cluster(orders, Journal(), address)), strict=True):
+        here = given.run()
+        assert timeless(there.results) == timeless(here.results())
+        assert len(there.results) == len(CHECKS)
         for field in ("subject", "claims", "profile", "seed", "alpha", "plan", "versions", "unavailable"):
-            assert getattr(one, field) == getattr(other, field)
+            assert getattr(there, field) == getattr(here.opening(), field)
 
 
 def test_one_that_cannot_be_had_is_reported_and_the_others_finish(address: str) -> None:
@@ -133,6 +132,7 @@ def test_a_worker_that_is_lost_loses_no_result(address: str, folder: Path) -> No
     assert timeless(report.results) == timeless(given.run().results())
 
 
+@pytest.mark.exhaustive
 def test_from_the_command_line(address: str) -> None:
     options = ["--profile", "quick", "--check", "seed.same", "--dask", address]
     result = CliRunner().invoke(main, ["run", "numpy", *options], env={"COLUMNS": "200"}, catch_exceptions=False)

@@ -134,8 +134,8 @@ def patient(subject):
 right = patient(Honest().subject("right"))
 wrong = patient(MUTANTS["ScaleByKeepProb"].build().subject("wrong"))
 """
-FINISHED = ["seed.same", "law.full_map", "scale.claimed"]  # before the run is interrupted
-CHECKS = [*FINISHED, "mode.inference", "mask.blocks"]
+FINISHED = ["seed.same", "mask.shared", "scale.claimed"]  # before the run is interrupted
+CHECKS = [*FINISHED, "mode.inference", "law.full_map"]
 OPTIONS = ["--profile", "quick", *(word for check in CHECKS for word in ("--check", check))]
 # A shell that starts a job in the background may have it ignore interrupts.
 PROGRAM = """
@@ -222,7 +222,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(
     assert reports(tmp_path, *subjects, "--journal", str(file))[0] == second
 
 
-@pytest.mark.parametrize("with_journal", [True, False])
+@pytest.mark.parametrize("with_journal", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_an_interrupt_says_how_to_go_on_and_leaves_nothing_behind(
     subjects: list[str], tmp_path: Path, with_journal: bool
 ) -> None:
