@@ -14,11 +14,13 @@ from dropblock_conformance.judging.check import Check, all_checks
 from .support import PROFILES_OF_TESTS
 
 
-@pytest.fixture(autouse=True)
-def profiles_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def profiles_of_tests() -> Iterator[None]:
     """``profile="tiny"`` is a profile in these tests, and so are the others of support.py."""
-    for name, profile in PROFILES_OF_TESTS.items():
-        monkeypatch.setitem(check_module.PROFILES, name, profile)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, profile in PROFILES_OF_TESTS.items():
+            patch.setitem(check_module.PROFILES, name, profile)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

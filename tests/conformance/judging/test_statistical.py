@@ -165,13 +165,15 @@ def rare(trials: int) -> Measure:
     return Measure((rate("a coin", 0.5),), lambda dropped: [(trials // 2, trials)])
 
 
-def test_sampling_goes_on_until_there_are_as_many_trials_as_planned() -> None:
+@pytest.mark.parametrize("beside", [[], [1]], ids=["alone", "beside a frequent one"])
+def test_sampling_goes_on_until_each_event_has_as_many_trials_as_planned(beside: list[int]) -> None:
     seen: list[dict[str, object]] = []
-    batch = sampling(SMALL, [rare(1)], NUMPY.claims, TINY.margin, 1e-6)
-    per_batch = batch.trials[0] // 5
-    finding = measure_law(context(spy(seen)), SMALL, [rare(per_batch)])
+    batch = sampling(SMALL, [rare(1) for _ in (0, *beside)], NUMPY.claims, TINY.margin, 1e-6)
+    planned = batch.trials[0]
+    per_batch = planned // 5
+    finding = measure_law(context(spy(seen)), SMALL, [rare(per_batch), *(rare(n * planned) for n in beside)])
     assert batch.batches < len(seen) == 6
-    assert finding.data["tests"][0]["trials"] == 6 * per_batch >= batch.trials[0]
+    assert finding.data["tests"][0]["trials"] == 6 * per_batch >= planned
 
 
 def test_sampling_ends_though_there_is_nothing_to_count() -> None:

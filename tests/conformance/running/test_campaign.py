@@ -167,7 +167,15 @@ def run(orders: list[Order], jobs: int) -> list[Report]:
 @pytest.mark.parametrize("jobs", [*(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 2)), 3])
 def test_the_results_are_those_of_a_run_in_this_process_whatever_the_number_of_jobs(name: Name, jobs: int) -> None:
     orders = [order(name("right")), order(name("known"))]
-    for one, report in zip(orders, run(orders, jobs), strict=True):
+    children = Children()
+    events = list(run_locally(orders, Journal(), jobs))
+    assert not children.new()
+    for one, report in zip(orders, reports(orders, events), strict=True):
+        # The plan comes first and once, and every result as it is there.
+        opening, *found = [event.what for event in events if event.order == one]
+        assert isinstance(opening, Report)
+        assert sorted(what.id for what in found if isinstance(what, Result)) == sorted(CHECKS)
+        assert len(found) == len(CHECKS)
         here = one.run()
         assert timeless(report.results) == timeless(here.results())  # in the report's order, too
         assert report.seconds == pytest.approx(sum(result.seconds for result in report.results))
@@ -192,13 +200,6 @@ def test_one_that_cannot_be_had_again_is_no_report_of_what_was_seen_before(name:
     assert "no second time" in report.unavailable
     assert report.results == []
     assert not report.as_declared
-
-
-def test_the_plan_comes_first_and_once_and_every_result_as_it_is_there(name: Name) -> None:
-    events = list(run_locally([order(name("right"))], Journal(), 2))
-    assert isinstance(events[0].what, Report)
-    assert sorted(event.what.id for event in events[1:] if isinstance(event.what, Result)) == sorted(CHECKS)
-    assert len(events) == 1 + len(CHECKS)
 
 
 def test_nothing_to_do_is_done() -> None:
@@ -228,7 +229,7 @@ def test_a_fault_of_our_own_is_raised_where_the_events_are_read(monkeypatch: pyt
     monkeypatch.setattr(Isolated, "result", fails)
     children = Children()
     with pytest.raises(ZeroDivisionError):
-        run([order("numpy")], 2)
+        run([order("numpy")], 1)
     assert not children.new()
 
 

@@ -150,6 +150,7 @@ def test_one_that_dies_is_crashed_and_what_follows_runs_in_a_fresh_process(
     assert len(pids_seen(tmp_path)) == 3
 
 
+@pytest.mark.exhaustive
 def test_one_that_died_between_two_checks_is_started_anew(name: Name) -> None:
     children = Children()
     with closing(Isolated(order(name("right")))) as process:
@@ -175,7 +176,9 @@ def test_half_an_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # --- one that hangs -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("attribute", "processes"), [("hangs", None), ("waits", 2)])
+@pytest.mark.parametrize(
+    ("attribute", "processes"), [pytest.param("hangs", None, marks=pytest.mark.exhaustive), ("waits", 2)]
+)
 def test_one_that_hangs_is_crashed_and_what_follows_is_not_held_up(
     name: Name, tmp_path: Path, attribute: str, processes: int | None
 ) -> None:
@@ -240,7 +243,7 @@ def test_to_stop_it_from_another_thread_is_to_wait_no_longer(name: Name, tmp_pat
 @pytest.mark.parametrize(
     ("attribute", "reason"),
     [
-        ("absent", "module 'their_dropblock' has no attribute 'absent'"),
+        pytest.param("absent", "module 'their_dropblock' has no attribute 'absent'", marks=pytest.mark.exhaustive),
         # Not told as a subject that is not there: it is, and says why not today.
         ("makes_none", "its process ended while it was loaded: .*RuntimeError: no subject today"),
     ],
