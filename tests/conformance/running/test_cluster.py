@@ -115,7 +115,10 @@ def test_one_that_cannot_be_had_is_reported_and_the_others_finish(address: str) 
     assert right.conforms
 
 
-def test_one_that_cannot_be_had_again_is_told_once_and_is_no_report_of_what_was_seen(address: str) -> None:
+def test_one_that_cannot_be_had_again_is_told_once_and_is_no_report_of_what_was_seen(
+    address: str, folder: Path
+) -> None:
+    (folder / "loaded").unlink(missing_ok=True)
     orders = [order("once", "mode.inference", "mode.keep_prob_one", "seed.same", "output.dtype")]
     events = list(run_on_cluster(orders, Journal(), address))
     assert [isinstance(event.what, UnavailableError) for event in events].count(True) == 1
