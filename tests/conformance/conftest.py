@@ -1,22 +1,35 @@
 """A small profile by name, a list of temporary checks, and modules for processes of their own to load."""
 
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dropblock_conformance import checks as listed
+from dropblock_conformance.judging import statistical
 from dropblock_conformance.judging.check import Check
 from dropblock_conformance.judging.profile import PROFILES
 
-from .support import TINY
+from .support import PROFILES_OF_TESTS
 
 
-@pytest.fixture(autouse=True)
-def tiny_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``profile="tiny"`` is a profile in these tests."""
-    monkeypatch.setitem(PROFILES, "tiny", TINY)
+@pytest.fixture(autouse=True, scope="session")
+def profiles_of_tests() -> Iterator[None]:
+    """``profile="tiny"`` is a profile in these tests, and so are the others of support.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, profile in PROFILES_OF_TESTS.items():
+            patch.setitem(PROFILES, name, profile)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sizes_planned_once() -> Iterator[None]:
+    """A sample size follows from its arguments alone, takes a second a subject, and is asked for by most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistical, "plan", functools.cache(statistical.plan))
+        yield
 
 
 @pytest.fixture
@@ -44,4 +57,4 @@ def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests come first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/subjects/test_subjects.py::"))
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/subjects/test_third_party.py::"))

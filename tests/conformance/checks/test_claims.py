@@ -12,21 +12,45 @@ from dropblock_conformance.checks import all_checks
 from dropblock_conformance.subject import DTYPES
 from dropblock_core import LinearSchedule, drop_block
 
-# It costs seconds at any claims, and calls at one shape: tests/conformance/test_subjects.py runs it.
+# It costs seconds at any claims, and calls at one shape: tests/conformance/subjects/test_subjects.py runs it.
 CHECKS = [check for check in all_checks() if check != "scale.large"]
+
+# One claim at a time, each with the checks that it concerns and some that it must not.
+ONE_AT_A_TIME = [
+    (Claims(spatial=(1,)), ["mask.blocks", "mask.clipped", "values.nothing_kept", "schedule.evaluation", "law.rank1"]),
+    (Claims(spatial=(3,)), ["mask.blocks", "mask.clipped", "seed.same", "law.rank3", "independence.calls"]),
+    (Claims(dtypes=("float16",)), ["scale.claimed", "scale.float16", "gradient.scale", "law.float16", "law.full_map"]),
+    (Claims(dtypes=("bfloat16",)), ["scale.claimed", "scale.bfloat16", "gradient.scale", "law.bfloat16", "seed.same"]),
+    (Claims(dtypes=("float64",)), ["output.dtype", "scale.claimed", "gradient.scale", "law.full_map"]),
+    (Claims(even_blocks=False), ["mask.blocks", "mask.clipped", "scale.claimed", "law.even_block", "law.drawn"]),
+    (Claims(clips=False), ["mask.blocks", "mask.clipped", "gradient.mask", "law.clipped", "law.full_map"]),
+    (Claims(seedable=False), ["seed.same", "seed.fresh", "mask.blocks", "gradient.mask", "independence.calls"]),
+    (Claims(per_channel=False), ["mask.shared", "scale.claimed", "law.full_map", "law.pairs", "independence.samples"]),
+    (Claims(per_sample=False), ["mask.shared", "scale.claimed", "law.full_map", "law.pairs", "independence.channels"]),
+    (Claims(per_sample=False, per_channel=False), ["mask.shared", "scale.claimed", "seed.fresh", "law.full_map"]),
+    (Claims(renorm="sample"), ["scale.claimed", "gradient.scale", "values.nothing_kept", "law.full_map"]),
+    (Claims(renorm="map"), ["scale.claimed", "gradient.scale", "values.nothing_kept", "law.full_map"]),
+    (Claims(renorm="expected"), ["scale.claimed", "gradient.scale", "values.nothing_kept", "law.full_map"]),
+    (Claims(renorm="none"), ["scale.claimed", "gradient.scale", "values.nothing_kept", "law.full_map"]),
+]
 
 # Several claims at once where they do not hide one another: each run takes a few seconds.
 CLAIMS = [
     Claims(spatial=(1, 2, 3), dtypes=DTYPES),
-    Claims(spatial=(1,), seedable=False, per_channel=False),
-    Claims(spatial=(3,), clips=False, renorm="none"),
-    Claims(dtypes=("float16",)),
-    Claims(dtypes=("bfloat16", "float64"), renorm="sample"),
-    Claims(even_blocks=False),
-    Claims(seedable=False, renorm="map"),
-    Claims(per_channel=False, renorm="expected"),
-    Claims(per_sample=False),
-    Claims(per_sample=False, per_channel=False),
+    *(
+        pytest.param(claims, marks=pytest.mark.exhaustive)
+        for claims in (
+            Claims(spatial=(1,), seedable=False, per_channel=False),
+            Claims(spatial=(3,), clips=False, renorm="none"),
+            Claims(dtypes=("float16",)),
+            Claims(dtypes=("bfloat16", "float64"), renorm="sample"),
+            Claims(even_blocks=False),
+            Claims(seedable=False, renorm="map"),
+            Claims(per_channel=False, renorm="expected"),
+            Claims(per_sample=False),
+            Claims(per_sample=False, per_channel=False),
+        )
+    ),
 ]
 
 
@@ -82,18 +106,26 @@ class Strict:
         return Subject("strict", self.call, self.claims, self.grad, self.schedule)
 
 
-@pytest.mark.parametrize("claims", CLAIMS, ids=claimed)
-def test_an_implementation_that_is_all_it_claims_conforms_and_is_asked_for_no_more(claims: Claims) -> None:
+def require_what_is_claimed(claims: Claims, checks: list[str]) -> None:
     # At a fixed seed the statistical outcomes are deterministic; at the tiny profile they take few maps.
     strict = Strict(claims)
-    # One map a call takes 20,000 calls here to tell two of them apart: seconds of a layer, a minute of this reference.
-    one_map = not (claims.per_sample or claims.per_channel)
-    checks = [check for check in CHECKS if not (one_map and check == "independence.calls")]
     report = certify(strict.subject(), profile="tiny", checks=checks)
     assert not strict.beyond
     wrong = {r.id: r.summary for r in report.results if r.outcome not in (Outcome.CONFORMS, Outcome.NOT_APPLICABLE)}
     assert not wrong
     assert report.conforms
+
+
+@pytest.mark.parametrize("claims", CLAIMS, ids=claimed)
+def test_an_implementation_that_is_all_it_claims_conforms_and_is_asked_for_no_more(claims: Claims) -> None:
+    # One map a call takes 20,000 calls here to tell two of them apart: seconds of a layer, a minute of this reference.
+    one_map = not (claims.per_sample or claims.per_channel)
+    require_what_is_claimed(claims, [check for check in CHECKS if not (one_map and check == "independence.calls")])
+
+
+@pytest.mark.parametrize(("claims", "checks"), ONE_AT_A_TIME, ids=claimed)
+def test_a_claim_changes_what_the_checks_it_concerns_ask_for(claims: Claims, checks: list[str]) -> None:
+    require_what_is_claimed(claims, checks)
 
 
 HALF = {"law.float16", "law.bfloat16", "scale.float16", "scale.bfloat16"}

@@ -37,6 +37,11 @@ def test_every_check_has_a_column_and_every_column_a_check() -> None:
     assert {rule_of(check.rule) for check in all_checks().values()} == set(RULES)
 
 
+def test_what_counts_as_worse_is_settled() -> None:
+    worst_first = "crashed deviates wrong_cause surprise declared inconclusive conforms not_applicable"
+    assert [str(outcome) for outcome in matrix.WORST_FIRST] == worst_first.split()
+
+
 @pytest.mark.parametrize("worse", range(len(Outcome)))
 def test_a_cell_shows_the_worst_of_its_checks(worse: int) -> None:
     assert set(matrix.WORST_FIRST) == set(Outcome)

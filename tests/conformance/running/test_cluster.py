@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ distributed = pytest.importorskip("distributed")
 from dropblock_conformance import Report, Result  # noqa: E402  # after the skip
 from dropblock_conformance.cli import main  # noqa: E402
 from dropblock_conformance.running import cluster as cluster_module  # noqa: E402
-from dropblock_conformance.running.campaign import Progress, reports, run_locally  # noqa: E402
+from dropblock_conformance.running.campaign import Progress, reports  # noqa: E402
 from dropblock_conformance.running.cluster import process_for, run_on_cluster  # noqa: E402
 from dropblock_conformance.running.journal import Journal  # noqa: E402
 from dropblock_conformance.running.order import Order, UnavailableError  # noqa: E402
@@ -61,13 +62,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """The address of two worker processes with one thread each, on this machine."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs="CRITICAL"
-    ) as cluster:
+def cluster_of(processes: bool) -> Any:
+    """Two workers with one thread each, on this machine."""
+    return distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=processes, dashboard_address=":0", silence_logs="CRITICAL"
+    )
+
+
+# Workers in this process do as well where none is to be lost, and need not be started.
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def cluster(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    with cluster_of(request.param) as cluster:
         yield cluster.scheduler_address
+
+
+@pytest.fixture
+def address(cluster: str, idle: list[Isolated]) -> str:
+    """The address of a cluster, of which no process is left where its workers are in this one."""
+    return cluster
+
+
+@pytest.fixture
+def idle(folder: Path) -> Iterator[list[Isolated]]:
+    """The processes that are kept for their next check, as in a worker."""
+    yield cluster_module._idle
+    for process in cluster_module._idle:
+        process.close()
+    cluster_module._idle.clear()
 
 
 def order(attribute: str, *checks: str) -> Order:
@@ -76,14 +97,13 @@ def order(attribute: str, *checks: str) -> Order:
 
 
 def test_the_results_are_those_of_a_run_here(address: str) -> None:
-    orders = [order("right"), order("known")]
-    there = reports(orders, run_on_cluster(orders, Journal(), address))
-    here = reports(orders, run_locally(orders, Journal(), 2))
-    for one, other in zip(there, here, strict=True):
-        assert timeless(one.results) == timeless(other.results)
-        assert len(one.results) == len(CHECKS)
-        for field in ("subject", "claims", "profile", "seed", "alpha", "plan", "versions", "unavailable"):
-            assert getattr(one, field) == getattr(other, field)
+    given = order("known")
+    (there,) = reports([given], run_on_cluster([given], Journal(), address))
+    here = given.run()
+    assert timeless(there.results) == timeless(here.results())
+    assert len(there.results) == len(CHECKS)
+    for field in ("subject", "claims", "profile", "seed", "alpha", "plan", "versions", "unavailable"):
+        assert getattr(there, field) == getattr(here.opening(), field)
 
 
 def test_one_that_cannot_be_had_is_reported_and_the_others_finish(address: str) -> None:
@@ -96,7 +116,10 @@ def test_one_that_cannot_be_had_is_reported_and_the_others_finish(address: str) 
     assert right.conforms
 
 
-def test_one_that_cannot_be_had_again_is_told_once_and_is_no_report_of_what_was_seen(address: str) -> None:
+def test_one_that_cannot_be_had_again_is_told_once_and_is_no_report_of_what_was_seen(
+    address: str, folder: Path
+) -> None:
+    (folder / "loaded").unlink(missing_ok=True)
     orders = [order("once", "mode.inference", "mode.keep_prob_one", "seed.same", "output.dtype")]
     events = list(run_on_cluster(orders, Journal(), address))
     assert [isinstance(event.what, UnavailableError) for event in events].count(True) == 1
@@ -119,10 +142,14 @@ def test_what_the_journal_has_is_not_asked_again(address: str, tmp_path: Path) -
     assert [event.what.id for event in events if isinstance(event.what, Result)] == ["scale.claimed"]
 
 
-def test_a_worker_that_is_lost_loses_no_result(address: str, folder: Path) -> None:
+@pytest.mark.exhaustive
+def test_a_worker_that_is_lost_loses_no_result(folder: Path) -> None:
     given = order("patient")
     found: list[Progress] = []
-    with closing(run_on_cluster([given], Journal(), address)) as events:
+    with (
+        cluster_of(processes=True) as cluster,
+        closing(run_on_cluster([given], Journal(), cluster.scheduler_address)) as events,
+    ):
         for event in events:
             found.append(event)
             if isinstance(event.what, Result) and not (folder / "go").exists():  # from the other worker
@@ -134,6 +161,7 @@ def test_a_worker_that_is_lost_loses_no_result(address: str, folder: Path) -> No
     assert timeless(report.results) == timeless(given.run().results())
 
 
+@pytest.mark.exhaustive
 def test_from_the_command_line(address: str) -> None:
     options = ["--profile", "quick", "--check", "seed.same", "--dask", address]
     result = CliRunner().invoke(main, ["run", "numpy", *options], env={"COLUMNS": "200"}, catch_exceptions=False)
@@ -142,15 +170,6 @@ def test_from_the_command_line(address: str) -> None:
 
 
 # --- on one worker --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def idle(folder: Path) -> Iterator[list[Isolated]]:
-    """The processes that are kept for their next check, as in a worker."""
-    yield cluster_module._idle
-    for process in cluster_module._idle:
-        process.close()
-    cluster_module._idle.clear()
 
 
 def test_a_process_is_kept_for_its_subject_and_makes_room_for_another(idle: list[Isolated]) -> None:

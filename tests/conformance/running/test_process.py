@@ -104,19 +104,14 @@ def test_it_is_judged_as_in_this_process(name: Name) -> None:
     assert found[1].seconds > 0
 
 
-def test_one_process_serves_all_its_checks(name: Name, tmp_path: Path) -> None:
-    with closing(Isolated(order(name("right")))) as process:
+def test_one_process_serves_all_its_checks_whatever_it_prints_and_reads(name: Name, tmp_path: Path) -> None:
+    # What it prints is no answer, and what it reads is no question.
+    with closing(Isolated(order(name("talkative")))) as process:
         assert process.opening() is process.opening()
         for check in (FATAL, HARMLESS):
             assert process.result(check).outcome == Outcome.CONFORMS
     (pid,) = pids_seen(tmp_path)
     assert pid != str(os.getpid())
-
-
-def test_what_it_prints_is_no_answer_and_what_it_reads_is_no_question(name: Name) -> None:
-    with closing(Isolated(order(name("talkative")))) as process:
-        for check in (FATAL, HARMLESS):
-            assert process.result(check).outcome == Outcome.CONFORMS
 
 
 def test_the_path_is_handed_on_and_not_to_what_the_subject_starts(
@@ -133,7 +128,10 @@ def test_the_path_is_handed_on_and_not_to_what_the_subject_starts(
 # --- one that dies --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("attribute", "how"), [("exits", "exit status 3"), ("is_killed", "signal 9")])
+@pytest.mark.parametrize(
+    ("attribute", "how"),
+    [("exits", "exit status 3"), pytest.param("is_killed", "signal 9", marks=pytest.mark.exhaustive)],
+)
 def test_one_that_dies_is_crashed_and_what_follows_runs_in_a_fresh_process(
     name: Name, tmp_path: Path, attribute: str, how: str
 ) -> None:
@@ -153,6 +151,7 @@ def test_one_that_dies_is_crashed_and_what_follows_runs_in_a_fresh_process(
     assert len(pids_seen(tmp_path)) == 3
 
 
+@pytest.mark.exhaustive
 def test_one_that_died_between_two_checks_is_started_anew(name: Name) -> None:
     children = Children()
     with closing(Isolated(order(name("right")))) as process:
@@ -178,7 +177,9 @@ def test_half_an_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # --- one that hangs -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("attribute", "processes"), [("hangs", None), ("waits", 2)])
+@pytest.mark.parametrize(
+    ("attribute", "processes"), [pytest.param("hangs", None, marks=pytest.mark.exhaustive), ("waits", 2)]
+)
 def test_one_that_hangs_is_crashed_and_what_follows_is_not_held_up(
     name: Name, tmp_path: Path, attribute: str, processes: int | None
 ) -> None:
@@ -243,7 +244,7 @@ def test_to_stop_it_from_another_thread_is_to_wait_no_longer(name: Name, tmp_pat
 @pytest.mark.parametrize(
     ("attribute", "reason"),
     [
-        ("absent", "module 'their_dropblock' has no attribute 'absent'"),
+        pytest.param("absent", "module 'their_dropblock' has no attribute 'absent'", marks=pytest.mark.exhaustive),
         # Not told as a subject that is not there: it is, and says why not today.
         ("makes_none", "its process ended while it was loaded: .*RuntimeError: no subject today"),
     ],

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
+from dropblock_conformance import Subject
 from dropblock_conformance.subjects import load
 from dropblock_core import LinearSchedule, drop_block
 
@@ -12,10 +13,22 @@ SEEDED = {"jax": "jax", "jax-jit": "jax", "tf": "tensorflow", "tf-function": "te
 KEYED = {"flax": "flax", "equinox": "equinox"}
 
 
-@pytest.mark.parametrize("name", [*SEEDED, *KEYED])
-def test_a_backend_is_a_subject(name: str) -> None:
+def subject_of(name: str) -> Subject:
     pytest.importorskip((SEEDED | KEYED)[name])
-    subject = load(name).subject
+    return load(name).subject
+
+
+COMPILED = pytest.param("tf-xla", marks=pytest.mark.exhaustive)  # for as long as all the others take
+
+
+def test_what_takes_long_to_compile_is_a_subject_that_says_so() -> None:
+    subject = subject_of("tf-xla")
+    assert (subject.name, subject.compiles) == ("tf-xla", True)
+
+
+@pytest.mark.parametrize("name", [COMPILED if name == "tf-xla" else name for name in (*SEEDED, *KEYED)])
+def test_a_backend_is_a_subject(name: str) -> None:
+    subject = subject_of(name)
     assert subject.name == name
     x, dy = np.random.default_rng(0).standard_normal((2, 3, 4, 9, 8), np.float32)
     call = {"keep_prob": 0.8, "block_size": 3}

@@ -40,6 +40,9 @@ THIRD_PARTY = {
     "timm-1.0.22": ("timm_1_0_22", "candidate", "timm"),
     "timm-1.0.22-exact": ("timm_1_0_22", "exact", "timm"),
 }
+# Those of the development environment, which `make test` looks at; the others need an environment of their own.
+DEVELOPMENT = ("miguelvr", "torchvision", "timm")
+NAMES = [name if name in DEVELOPMENT else pytest.param(name, marks=pytest.mark.exhaustive) for name in THIRD_PARTY]
 FINE = (Outcome.CONFORMS, Outcome.DECLARED, Outcome.NOT_APPLICABLE)
 EXACT = [id for id, check in all_checks().items() if not check.tests(PROFILES["quick"])]
 # By chance these may conform at another seed.
@@ -70,28 +73,42 @@ def candidate_of(name: str) -> tuple[Subject, list[Deviation]]:
     return found
 
 
-def require_as_declared(name: str, seed: int, checks: list[str] | None) -> set[str]:
+def require_as_declared(name: str, checks: list[str] | None, profile: str = "quick", seed: int = 0) -> set[str]:
     """The ids of the checks that deviate as declared; any other outcome that is not fine fails."""
     subject, expect = candidate_of(name)
-    report = certify(subject, profile="quick", seed=seed, expect=expect, checks=checks)
+    report = certify(subject, profile=profile, seed=seed, expect=expect, checks=checks)
     assert {r.id: (r.outcome, r.summary) for r in report.results if r.outcome not in FINE} == {}
     return {r.id for r in report.results if r.outcome == Outcome.DECLARED}
 
 
-@pytest.mark.parametrize("name", [name for name in THIRD_PARTY if name not in ("miguelvr", "timm-per-channel")])
+@pytest.mark.parametrize("name", DEVELOPMENT)
 def test_a_third_party_layer_deviates_just_as_declared(name: str) -> None:
     _, expect = candidate_of(name)
-    assert require_as_declared(name, 0, None) == {deviation.check for deviation in expect}
+    closer = {"law.anchors"} if name == "miguelvr" else set()  # 7.6% off
+    left_out = {"scale.large", *closer}  # the one for its time
+    found = require_as_declared(name, [id for id in all_checks() if id not in left_out], "small")
+    if closer:
+        found |= require_as_declared(name, list(closer), "closer")
+    assert found == {deviation.check for deviation in expect}
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", [name for name in THIRD_PARTY if name != "timm-per-channel"])
+def test_a_third_party_layer_deviates_just_as_declared_where_a_user_looks(name: str) -> None:
+    _, expect = candidate_of(name)
+    assert require_as_declared(name, None) == {deviation.check for deviation in expect}
+
+
+@pytest.mark.exhaustive
 def test_timm_per_channel_deviates_as_timm_does() -> None:
-    require_as_declared("timm-per-channel", 0, [*EXACT, "law.paper", "independence.channels"])
+    require_as_declared("timm-per-channel", [*EXACT, "law.paper", "independence.channels"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [name for name in THIRD_PARTY if name != "timm-per-channel"])
 def test_what_is_declared_repeats_with_another_seed(name: str) -> None:
     left_out = {"scale.large", *BY_CHANCE.get(name, ())}  # the one for its time
-    require_as_declared(name, 1, [id for id in (*EXACT, "law.paper", "law.full_map") if id not in left_out])
+    require_as_declared(name, [id for id in (*EXACT, "law.paper", "law.full_map") if id not in left_out], seed=1)
 
 
 def printed_by(command: str, own_process: bool) -> str:
@@ -140,7 +157,7 @@ def require_shown(name: str, subject: Subject, deviation: Deviation, printed: st
         assert 0.01 < float(printed) <= 1  # of the units; the paper has none
 
 
-@pytest.mark.parametrize("name", THIRD_PARTY)
+@pytest.mark.parametrize("name", NAMES)
 def test_one_line_shows_each_deviation_with_the_library_alone(name: str) -> None:
     subject, expect = candidate_of(name)
     commands = {deviation.check: deviation.reproduce or "" for deviation in expect}

@@ -1,0 +1,19 @@
+"""Wrong DropBlocks, each with one named fault, and the check meant to kill it.
+
+`Honest` is a plain NumPy DropBlock, independent of the reference; a mutant overrides the one step its fault is in. The
+suite is only worth its name if Honest conforms and every mutant is killed by the check meant, which
+tests/conformance/checks/test_mutants.py shows; that every check kills some mutant shows that none is unable to fail.
+"""
+
+from tests.mutants import gamma, gradients, modes, renorm, schedules, shape, shared, values, where
+from tests.mutants.honest import Honest
+from tests.mutants.register import MUTANTS as _ENLISTED
+from tests.mutants.register import Mutant
+
+# Family by family, in the order of the algorithm.
+FAMILIES = (gamma, where, shape, shared, renorm, values, modes, gradients, schedules)
+MUTANTS = {
+    name: found for family in FAMILIES for name, found in _ENLISTED.items() if found.build.__module__ == family.__name__
+}
+
+__all__ = ["FAMILIES", "MUTANTS", "Honest", "Mutant"]
