@@ -13,8 +13,10 @@ from jax import Array
 import dropblock_jax
 from dropblock_jax import Threshold, drop_block
 from dropblock_jax.equinox import DropBlock
+from tests.shared.comparing import assert_equal
+from tests.shared.running import Traces, run_python
 
-from .support import Traces, assert_equal, normal, run_python
+from .support import normal
 
 BATCH, SAMPLE = (4, 3, 8, 9), (3, 8, 9)
 ONES = jnp.ones(SAMPLE)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dropblock_jax import drop_block
-
-from .support import SHAPE, assert_equal, assert_is_numpys, numpys
+from tests.shared.comparing import SHAPE, assert_equal, assert_is_numpys, numpys
 
 X = jnp.ones(SHAPE)
 CALL: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}

@@ -14,27 +14,16 @@ from jax import Array
 
 import dropblock_core as core
 from dropblock_jax import Threshold, drop_block
-from tests.core.conftest import golden_params
+from tests.shared.comparing import DATA_FORMATS, RENORMS, assert_is_numpys, holding, in_order, numpys
+from tests.shared.golden import golden_params
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
-from .support import DATA_FORMATS, DTYPES, RENORMS, assert_is_numpys, normal, numpys, seed_words
+from .support import DTYPES, normal, seed_words
 
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
 OPTIONS = st.sampled_from([{}, {"calibrated": True}]) | st.floats(0, 4).map(lambda scale: {"gamma_scale": scale})
 # Subnormals aside: XLA flushes them to zero on a CPU.
 ELEMENTS = npst.from_dtype(np.dtype(np.float32), allow_subnormal=False)
-
-
-def holding(shape: tuple[int, ...], dtype: Any, first: Any) -> Array:
-    """Activations that begin with the values of `first`."""
-    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    values.flat[: len(first)] = np.asarray(first, np.float32)[: values.size]
-    with np.errstate(over="ignore"):
-        return jnp.asarray(values.astype(dtype))
-
-
-def in_order(samples: int, feat: tuple[int, ...], channels: int, data_format: str) -> tuple[int, ...]:
-    return (samples, *feat, channels) if data_format == "channels_last" else (samples, channels, *feat)
 
 
 @st.composite
@@ -70,7 +59,7 @@ LARGER_THAN_THE_MAP = WIDE | {"feat": (33,), "block_size": 40, "per_channel": Fa
 @given(case=cases(), first=st.lists(ELEMENTS, max_size=12))
 def test_r13_the_mask_is_numpys_bit_for_bit(case: dict[str, Any], first: list[float]) -> None:
     shape = in_order(case["samples"], case["feat"], case["channels"], case["data_format"])
-    x = holding(shape, case["dtype"], first)
+    x = jnp.asarray(holding(shape, case["dtype"], first))
     common = {name: case[name] for name in ("renorm", "per_channel", "data_format")} | case["options"]
     counters = {name: np.uint32(case[name]) for name in ("stream", "sample_offset")}
 
@@ -115,7 +104,8 @@ def test_r13_one_program_has_numpys_mask_for_all_its_operands(
 ) -> None:
     compiled, fixed = program(number)
     plan = PROGRAMS[number]
-    x = holding(in_order(3, plan["feat"], 2, fixed.get("data_format", "channels_last")), plan["dtype"], first)
+    shape = in_order(3, plan["feat"], 2, fixed.get("data_format", "channels_last"))
+    x = jnp.asarray(holding(shape, plan["dtype"], first))
     threshold = Threshold.of(keep_prob, plan["block"], plan["feat"], **options)
     y = compiled(x, threshold, seed_words(seed), np.uint32(stream), np.uint32(sample_offset))
     counters = {"seed": seed, "stream": stream, "sample_offset": sample_offset}

@@ -13,8 +13,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dropblock_jax import Threshold, drop_block
+from tests.shared.comparing import assert_equal, assert_is_numpys, numpys
 
-from .support import assert_equal, assert_is_numpys, normal, numpys, seed_words
+from .support import normal, seed_words
 
 DEVICES = 8
 SHAPE = (16, 8, 7, 8)

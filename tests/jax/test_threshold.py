@@ -16,9 +16,10 @@ from jax import Array
 from dropblock_core import expected_keep, gamma
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_jax import LinearSchedule, Threshold, drop_block
-from tests.core.conftest import golden_params
+from tests.shared.comparing import SEEDED, SHAPE, assert_equal, assert_is_numpys, numpys
+from tests.shared.golden import golden_params
 
-from .support import SEEDED, SHAPE, assert_equal, assert_is_numpys, normal, numpys, traced
+from .support import normal, traced
 
 FEAT, BLOCK = (8, 9), (3, 3)
 SEGMENTS = Segments.of(FEAT, BLOCK)

@@ -11,8 +11,9 @@ import pytest
 from jax import Array, lax
 
 from dropblock_jax import drop_block
+from tests.shared.comparing import SEEDED, SHAPE, assert_equal
 
-from .support import SEEDED, SHAPE, any_renorm, assert_equal, normal
+from .support import any_renorm, normal
 
 KEYED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}
 

@@ -10,8 +10,9 @@ import pytest
 
 from dropblock_core import sample_seeds
 from dropblock_jax import Threshold, drop_block
+from tests.shared.comparing import RENORMS, SEEDED, SHAPE, assert_equal
 
-from .support import RENORMS, SEEDED, SHAPE, any_renorm, assert_equal, normal
+from .support import any_renorm, normal
 
 NOTHING_KEPT: dict[str, Any] = {"keep_prob": 0.0, "block_size": 9, "seed": 0}  # one anchor and gamma 1, on any map
 

@@ -12,25 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from dropblock_tf import drop_block
-from tests.core.conftest import golden_params
-from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
-
-from .support import (
+from tests.shared.comparing import (
     DATA_FORMATS,
-    DTYPES,
     RENORMS,
     SEEDED,
     SHAPE,
-    any_program,
-    any_way,
     assert_equal,
     assert_is_numpys,
-    in_graph,
-    in_xla,
-    normal,
+    holding,
+    in_order,
     numpys,
-    seed_words,
 )
+from tests.shared.golden import golden_params
+from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
+
+from .support import DTYPES, any_program, any_way, in_graph, in_xla, normal, seed_words
 
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
 OPTIONS = st.sampled_from([{}, {"calibrated": True}]) | st.floats(0, 4).map(lambda scale: {"gamma_scale": scale})
@@ -38,17 +34,8 @@ OPTIONS = st.sampled_from([{}, {"calibrated": True}]) | st.floats(0, 4).map(lamb
 ELEMENTS = npst.from_dtype(np.dtype(np.float32), allow_subnormal=False)
 
 
-def holding(shape: tuple[int, ...], dtype: Any, first: Any) -> Any:
-    """Activations that begin with the values of `first`."""
-    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    values.flat[: len(first)] = np.asarray(first, np.float32)[: values.size]
-    with np.errstate(over="ignore"):
-        values = values.astype(dtype.as_numpy_dtype)
-    return tf.constant(values)
-
-
-def in_order(samples: int, feat: tuple[int, ...], channels: int, data_format: str) -> tuple[int, ...]:
-    return (samples, *feat, channels) if data_format == "channels_last" else (samples, channels, *feat)
+def holding_tensor(shape: tuple[int, ...], dtype: Any, first: Any) -> Any:
+    return tf.constant(holding(shape, dtype.as_numpy_dtype, first))
 
 
 @st.composite
@@ -84,7 +71,9 @@ LINES = WIDE | {"feat": (100,), "block_size": 1, "dtype": tf.bfloat16, "renorm":
 @example(case=LINES, first=[np.nan])
 @given(case=cases(), first=st.lists(ELEMENTS, max_size=12))
 def test_r13_the_mask_is_numpys_bit_for_bit(case: dict[str, Any], first: list[float]) -> None:
-    x = holding(in_order(case["samples"], case["feat"], case["channels"], case["data_format"]), case["dtype"], first)
+    x = holding_tensor(
+        in_order(case["samples"], case["feat"], case["channels"], case["data_format"]), case["dtype"], first
+    )
     options = {
         name: case[name] for name in ("seed", "renorm", "per_channel", "data_format", "stream", "sample_offset")
     } | case["options"]
@@ -138,7 +127,7 @@ def check_program(number: int, way: Callable[..., Any], sizes: str, operands: di
     plan = PROGRAMS[number]
     options = options_of(plan)
     keep_prob = operands["keep_prob"] if plan["keep_prob"] is None else plan["keep_prob"]
-    x = holding(
+    x = holding_tensor(
         in_order(operands["samples"], operands["feat"], 2, options["data_format"]), plan["dtype"], operands["first"]
     )
     counters = {"seed": operands["seed"], "stream": operands["stream"], "sample_offset": operands["offset"]}

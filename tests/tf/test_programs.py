@@ -13,23 +13,10 @@ from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_tf import LinearSchedule, drop_block
 from dropblock_tf.program import Plan, _bytes
 from dropblock_tf.threshold import Threshold
+from tests.shared.comparing import DATA_FORMATS, SEEDED, SHAPE, assert_equal, assert_is_numpys, numpys
+from tests.shared.running import Traces
 
-from .support import (
-    DATA_FORMATS,
-    SEEDED,
-    SHAPE,
-    Traces,
-    any_program,
-    any_way,
-    assert_equal,
-    assert_is_numpys,
-    eagerly,
-    in_graph,
-    in_xla,
-    normal,
-    numpys,
-    seed_words,
-)
+from .support import any_program, any_way, eagerly, in_graph, in_xla, normal, seed_words
 
 # --- schedules ------------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 import dropblock_core as core
 from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block
+from tests.shared.comparing import RENORMS
+from tests.shared.refusals import each_rule
 
-from .support import LAYOUTS, RENORMS, assert_same_bits
-from .test_bad_input import COMMON, NOT_TENSORS, OF_PYTORCH, names
+from .support import LAYOUTS, assert_same_bits
+from .test_bad_input import COMMON, NOT_TENSORS, OF_PYTORCH
 
 SHAPE = (2, 3, 8, 9)
 
@@ -249,7 +251,7 @@ TRACED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "parts"), TRACED, ids=names(TRACED))
+@each_rule(TRACED)
 def test_r14_compiled_calls_refuse_what_eager_ones_refuse(
     arguments: dict[str, Any], error: type[Exception], parts: list[str]
 ) -> None:

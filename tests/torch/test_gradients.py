@@ -12,8 +12,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 import dropblock_core as core
 from dropblock_torch import DropBlock1d, DropBlock2d, drop_block, engines, ops
 from dropblock_torch.engines.plan import is_channels_last
+from tests.shared.comparing import RENORMS
 
-from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
+from .support import DTYPES, LAYOUTS, any_engine, any_layout, as_numpy, assert_same_bits
 
 SHAPE = (2, 3, 8, 9)
 SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}

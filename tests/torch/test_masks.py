@@ -14,10 +14,11 @@ from torch import Tensor
 import dropblock_core as core
 from dropblock_torch import drop_block, engines
 from dropblock_torch.engines import cpu
-from tests.core.conftest import golden_params
+from tests.shared.comparing import RENORMS
+from tests.shared.golden import golden_params
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
-from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
+from .support import DTYPES, LAYOUTS, any_engine, any_layout, as_numpy, assert_same_bits
 
 SHAPE = (2, 3, 8, 9)
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from dropblock_torch import DropBlock2d, drop_block
+from tests.shared.comparing import RENORMS
 
-from .support import DTYPES, RENORMS
+from .support import DTYPES
 
 SHAPE = (2, 3, 8, 9)
 SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}
