@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dropblock_core.stream import philox_key
+from dropblock_tf import drop_block
 from tests.shared.comparing import SHAPE
 
 DTYPES = [tf.float32, tf.float16, tf.bfloat16, tf.float64]
@@ -36,3 +37,18 @@ def normal(shape: tuple[int, ...] = SHAPE, dtype: Any = tf.float32, seed: int = 
 def seed_words(seed: int) -> Any:
     """A seed as a tensor: low word, high word."""
     return tf.constant(philox_key(seed), tf.int64)
+
+
+def scales(x: Any, **options: Any) -> np.ndarray[Any, Any]:
+    """mask * scale, as the adapter multiplies by it."""
+    return np.asarray(drop_block(tf.ones(x.shape, x.dtype), **options))
+
+
+def with_gradient(**options: Any) -> Any:
+    def both(x: Any, dy: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = drop_block(x, **options)
+        return y, tape.gradient(y, x, dy)
+
+    return both
