@@ -6,9 +6,11 @@ import pytest
 
 from tests.shared.golden import golden_params
 
+from .support import LIBRARIES
+
 
 # Session scope lets Hypothesis use it: the library does not change between examples.
-@pytest.fixture(scope="session", params=["numpy", "array_api_strict", "torch", "jax.numpy"])
+@pytest.fixture(scope="session", params=LIBRARIES)
 def library(request: pytest.FixtureRequest) -> ModuleType:
     """Each array library in turn: its namespace, of which the tests use `asarray` and the dtypes."""
     return pytest.importorskip(request.param)
