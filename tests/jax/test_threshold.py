@@ -18,6 +18,7 @@ from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_jax import LinearSchedule, Threshold, drop_block
 from tests.shared.comparing import SEEDED, SHAPE, assert_equal, assert_is_numpys, numpys
 from tests.shared.golden import golden_params
+from tests.shared.grid import grid
 
 from .support import normal, traced
 
@@ -87,15 +88,14 @@ def test_vmap_over_thresholds_gives_each_its_mask() -> None:
     x = normal()
     each = [Threshold.of(keep_prob, 3, FEAT) for keep_prob in (0.2, 0.9, 1.0)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    mapped = jax.vmap(lambda threshold: drop_block(x, threshold, 3, seed=4))(stacked)
-    assert_equal(mapped, jnp.stack([drop_block(x, threshold, 3, seed=4) for threshold in each]))
+    one = jax.jit(lambda threshold: drop_block(x, threshold, 3, seed=4))
+    assert_equal(jax.jit(jax.vmap(one))(stacked), jnp.stack([one(threshold) for threshold in each]))
 
 
 # --- a keep_prob that is traced -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(len(GEOMETRIES)))
-@pytest.mark.parametrize("scale", SCALES)
+@grid(number=range(len(GEOMETRIES)), scale=SCALES)
 def test_r13_the_traced_gamma_is_the_hosts_to_float32s_rounding(number: int, scale: float) -> None:
     feat, block = GEOMETRIES[number]
     rng = np.random.default_rng(0)
@@ -177,7 +177,7 @@ def test_r13_a_traced_keep_prob_has_numpys_bits_where_float32_holds_gamma() -> N
 
 def test_vmap_over_keep_probs_gives_each_its_mask() -> None:
     x, keep_probs = normal(), jnp.array([0.0, 0.5, 0.9, 1.0, jnp.nan])
-    mapped = jax.vmap(by_keep_prob(), in_axes=(None, 0))(x, keep_probs)
+    mapped = jax.jit(jax.vmap(by_keep_prob(), in_axes=(None, 0)))(x, keep_probs)
     assert_equal(mapped, jnp.stack([by_keep_prob()(x, keep_prob) for keep_prob in keep_probs]))
 
 
