@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dropblock_tf import drop_block
-from tests.shared.comparing import numpys
+BEFORE = set(sys.modules)  # TensorFlow itself imports Keras, and that JAX where it is installed
+from dropblock_tf import drop_block  # noqa: E402
+
+IMPORTED = {name.split(".")[0] for name in set(sys.modules) - BEFORE}
+from tests.shared.comparing import numpys  # noqa: E402
 
 CALL: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}
 LOCAL = 3
@@ -82,6 +85,11 @@ def a_generator_of_the_strategy_s_own_differs_between_replicas(strategy: Any) ->
         generator = tf.random.Generator.from_seed(7)
     one, other = on_replicas(strategy, lambda _, x: drop_block(tf.ones_like(x), **CALL, generator=generator))
     assert ((one == 0) != (other == 0)).any()
+
+
+def importing_the_adapter_imports_no_other_framework(strategy: Any) -> None:
+    assert not IMPORTED & {"torch", "jax", "flax", "keras", "triton", "dropblock_keras"}
+    assert "torch" not in sys.modules
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from dropblock_core.stream import Segments
 from dropblock_tf import drop_block
 from dropblock_tf.program import Plan, _bytes
 from tests.shared.comparing import DATA_FORMATS, SEEDED, SHAPE, assert_equal
+from tests.shared.grid import grid
 
-from .support import any_program, any_way, in_graph, normal, scales, with_gradient
+from .support import eagerly, in_graph, in_xla, normal, scales, with_gradient
 
 # For the backward pass the seeds of the first are kept, those of the second drawn again, of the others the rows kept.
 BLOCKS = {
@@ -47,9 +48,8 @@ def test_rows_are_kept_where_whole_bytes_of_them_take_a_bit_a_unit() -> None:
             assert 8 * kept.dtype.size * np.prod(kept.shape) == 2 * 3 * width
 
 
-@any_way
-@pytest.mark.parametrize("renorm", ["tensor", "map"])
-@pytest.mark.parametrize("case", BLOCKS)
+# XLA meets one case in this test and another in each of the two further down.
+@grid(way=[in_graph, eagerly, in_xla], case=BLOCKS, renorm=["tensor", "map"])
 def test_the_gradient_is_mask_times_scale_exactly(way: Any, renorm: str, case: str) -> None:
     geometry, options = BLOCKS[case]
     options = options | {"renorm": renorm}
@@ -72,8 +72,7 @@ def test_the_gradient_knows_the_order_of_axes_and_shared_masks(data_format: str,
     np.testing.assert_array_equal(dx, np.where(factor == 0, 0, dy * factor))
 
 
-@any_way
-@pytest.mark.parametrize("case", BLOCKS)
+@grid(way=[in_graph, eagerly, in_xla], case=sorted(BLOCKS, key="rows of bytes".__ne__))
 def test_second_derivatives(way: Any, case: str) -> None:
     geometry, options = BLOCKS[case]
     x = normal(geometry)
@@ -112,8 +111,7 @@ def test_gradients_of_maps_of_unknown_size() -> None:
     np.testing.assert_array_equal(ddy, factor)
 
 
-@any_program
-@pytest.mark.parametrize("case", BLOCKS)
+@grid(way=[in_graph, in_xla], case=sorted(BLOCKS, key="again".__ne__))
 def test_without_a_seed_the_gradient_has_the_mask_of_its_own_call(way: Any, case: str) -> None:
     geometry, options = BLOCKS[case]
     both = way(with_gradient(**(options | {"seed": None})))
@@ -122,8 +120,7 @@ def test_without_a_seed_the_gradient_has_the_mask_of_its_own_call(way: Any, case
         assert_equal(*both(x, x))
 
 
-@any_way
-@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
+@grid(way=[in_graph, eagerly, in_xla], dtype=[tf.bfloat16, tf.float16])
 def test_mixed_precision_gives_the_dtype_of_the_input_and_rounds_once(way: Any, dtype: Any) -> None:
     x, dy = normal(dtype=dtype), normal(dtype=dtype, seed=1)
     y, dx = way(with_gradient(**SEEDED))(x, dy)
@@ -150,8 +147,7 @@ def test_gradients_flow_through_a_layer_below() -> None:
     np.testing.assert_allclose(gradient(), tape.gradient(loss, weights), rtol=1e-5, atol=1e-5)
 
 
-@any_way
-@pytest.mark.parametrize("renorm", ["tensor", "expected"])
+@grid(way=[in_graph, eagerly, in_xla], renorm=["tensor", "expected"])
 def test_a_variable_as_keep_prob_has_no_gradient_and_hinders_none(way: Any, renorm: str) -> None:
     weights, keep_prob = tf.Variable(normal((1, 1, 3, 3))), tf.Variable(0.6, dtype=tf.float64)
 

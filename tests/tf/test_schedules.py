@@ -1,5 +1,7 @@
 """A keep_prob without a value (rules R12 and R13): one trace for a whole schedule, and the integers of the host."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,26 +13,31 @@ from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_tf import LinearSchedule, drop_block
 from dropblock_tf.threshold import Threshold
 from tests.shared.comparing import assert_equal, assert_is_numpys, numpys
+from tests.shared.grid import grid
 from tests.shared.running import Traces
 
-from .support import any_program, any_way, in_graph, normal
+from .support import eagerly, in_graph, in_xla, normal
 
 VALUES = [0.0, 1e-9, 0.1, 0.37, 0.5, 0.9, 0.95, 1 - 2.0**-20, 1 - 2.0**-33, 1.0]
 
 
-@any_program
-@pytest.mark.parametrize("renorm", ["tensor", "map"])
+@cache
+def by_keep_prob(way: Callable[..., Any], renorm: str) -> Any:
+    """The program of several tests: XLA takes seconds to compile what makes the integers of a keep_prob."""
+    return way(lambda x, keep_prob: drop_block(x, keep_prob, 3, seed=4, renorm=renorm))
+
+
+@grid(way=[in_graph, in_xla], renorm=["tensor", "map"])
 def test_r13_a_keep_prob_without_a_value_gives_numpys_mask(way: Any, renorm: str) -> None:
     x = normal()
-    call = way(lambda x, keep_prob: drop_block(x, keep_prob, 3, seed=4, renorm=renorm))
     for keep_prob in VALUES:
-        y = call(x, tf.constant(keep_prob, tf.float64))
+        y = by_keep_prob(way, renorm)(x, tf.constant(keep_prob, tf.float64))
         assert_is_numpys(y, np.asarray(numpys(x, keep_prob, 3, seed=4, renorm=renorm)))
 
 
-@any_way
-@pytest.mark.parametrize(("feat", "block"), [((14, 14), (7, 7)), ((8, 9), (3, 3)), ((3, 4, 5), (2, 2, 2))])
-def test_r13_a_keep_prob_without_a_value_gives_the_hosts_integers(way: Any, feat: Any, block: Any) -> None:
+@grid(way=[in_graph, in_xla, eagerly], geometry=[((14, 14), (7, 7)), ((8, 9), (3, 3)), ((3, 4, 5), (2, 2, 2))])
+def test_r13_a_keep_prob_without_a_value_gives_the_hosts_integers(way: Any, geometry: Any) -> None:
+    feat, block = geometry
     segments = Segments.of(feat, block)
     call = way(lambda keep_prob: Threshold.symbolic(keep_prob, segments, 1.0))
     ratio = core.gamma(0.0, block, feat)  # may be capped at 1: it only places the values
@@ -44,7 +51,7 @@ def test_r13_a_keep_prob_without_a_value_gives_the_hosts_integers(way: Any, feat
             assert got.table.numpy().tolist() == thresholds(threshold_word(gamma), 32)
 
 
-@any_program
+@pytest.mark.parametrize("way", [in_graph, pytest.param(in_xla, marks=pytest.mark.exhaustive)])
 def test_one_trace_serves_a_whole_schedule(way: Any) -> None:
     schedule = LinearSchedule(keep_prob=0.5, steps=19)
     keep_prob = tf.Variable(1.0, dtype=tf.float64)
@@ -64,7 +71,7 @@ def test_a_schedule_may_be_computed_in_the_graph() -> None:
     assert counted.count == 1
 
 
-@any_program
+@pytest.mark.parametrize("way", [in_graph, pytest.param(in_xla, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 def test_a_keep_prob_of_any_floating_dtype_is_the_number_it_holds(way: Any, dtype: Any) -> None:
     x, keep_prob = normal(), tf.constant(0.7, dtype)
@@ -72,11 +79,9 @@ def test_a_keep_prob_of_any_floating_dtype_is_the_number_it_holds(way: Any, dtyp
     assert_is_numpys(y, numpys(x, float(keep_prob.numpy()), 3, seed=4))
 
 
-@any_program
-@pytest.mark.parametrize("renorm", ["tensor", "expected"])
+@grid(way=[in_graph, in_xla], renorm=["tensor", "expected"])
 def test_r14_a_keep_prob_without_a_value_is_clamped_and_nan_drops_nothing(way: Any, renorm: str) -> None:
-    x = normal()
-    call = way(lambda x, keep_prob: drop_block(x, keep_prob, 3, seed=4, renorm=renorm))
+    x, call = normal(), by_keep_prob(way, renorm)
     for keep_prob, clamped in ((1.5, 1.0), (np.inf, 1.0), (-0.5, 0.0), (-np.inf, 0.0)):
         y = call(x, tf.constant(keep_prob, tf.float64))
         assert_is_numpys(y, np.asarray(numpys(x, clamped, 3, seed=4, renorm=renorm)))

@@ -14,6 +14,7 @@ CHECKS = [
     "line_8_counts_on_each_replica",
     "line_8_counts_over_all_replicas",
     "a_generator_of_the_strategy_s_own_differs_between_replicas",
+    "importing_the_adapter_imports_no_other_framework",
 ]
 
 
@@ -21,7 +22,8 @@ CHECKS = [
 def said() -> dict[str, str]:
     """What the process says of each check."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.tf.replicas", *CHECKS], capture_output=True, text=True, check=False, cwd=ROOT,
+        [sys.executable, "-W", "error", "-m", "tests.tf.replicas", *CHECKS],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return dict(line.split(" ", 1) for line in run.stdout.splitlines() if line.split(" ", 1)[0] in CHECKS)
