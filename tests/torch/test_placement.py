@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from dropblock_core import gamma
 from dropblock_torch import DropBlock2d, drop_block
 from dropblock_torch.placement import add_dropblock
+from tests.shared.comparing import RENORMS
+from tests.shared.grid import grid
 
 from .resnets import BASIC, BOTTLENECK, Block, any_block, blocks_of, calls, images, network, timm, torchvision
+from .support import DTYPES
 
 # --- where, and how much --------------------------------------------------------------------------------------------
 
@@ -137,8 +140,7 @@ def test_layers_that_share_a_seed_have_a_stream_each_over_several_calls_too() ->
     assert [layer.stream for layer in layers] == list(range(10, 26))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("renorm", ["tensor", "sample", "map", "expected", "none"])
+@grid(dtype=DTYPES, renorm=RENORMS)
 def test_dropblock_commutes_with_relu_bit_for_bit(renorm: str, dtype: torch.dtype) -> None:
     x = torch.randn(2, 8, 9, 9, generator=torch.Generator().manual_seed(0)).mul_(3).to(dtype)
     x[:, :2, ::2] = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 6e4, -6e4, 1e-7, -1e-7], dtype=dtype)
