@@ -113,6 +113,13 @@ def test_r13_the_traced_gamma_is_the_hosts_to_float32s_rounding(number: int, sca
         assert abs((2**32 - int(q)) - exact) <= 3.1 * 2.0**-24 * exact + 1, keep_prob
 
 
+def test_r13_a_traced_gamma_that_is_not_0_is_at_least_the_smallest() -> None:
+    assert threshold_word(gamma(0.5, BLOCK, FEAT, gamma_scale=2.0**-40)) == 1
+    first, draws, _ = in_program(0, 2.0**-40)(jnp.array([0.5, 1.0]))
+    assert draws.tolist() == [True, False]
+    assert int(first[0]) == 2**32 - 1
+
+
 @cache
 def tables() -> Callable[[Array], Array]:
     segments = Segments.of((33,), (1,))  # gamma is 1 - keep_prob

@@ -215,6 +215,16 @@ def test_r13_rows_that_just_fill_a_word_and_just_do_not(width: int) -> None:
     assert (y.numpy() == 0).any()
 
 
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("renorm", ["sample", "map"])
+def test_r08_maps_of_unknown_size_are_counted_by_their_scope(renorm: str, data_format: str) -> None:
+    options = {**SEEDED, "renorm": renorm, "data_format": data_format}
+    shape = in_order(2, (8, 9), 3, data_format)
+    spec = tf.TensorSpec(in_order(None, (None, None), 3, data_format))
+    y = in_graph(lambda x: drop_block(x, **options)).get_concrete_function(spec)(normal(shape))
+    assert_is_numpys(y, numpys(normal(shape), **options))
+
+
 def test_r13_a_seed_is_an_int_or_its_two_words() -> None:
     x = normal()
     for seed in (0, 4, 2**32, 2**64 - 1):
