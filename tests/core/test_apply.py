@@ -13,6 +13,8 @@ from dropblock_core import algorithm1, block_mask, drop_block, expected_keep, ga
 from dropblock_core.stream import Segments
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
+from .support import but_jax
+
 RENORMS = ["tensor", "sample", "map", "expected", "none"]
 KEEP_PROBS = st.floats(0, 1, exclude_max=True)
 
@@ -73,16 +75,27 @@ def test_r13_drop_block_is_algorithm_1_bit_for_bit(
     np.testing.assert_array_equal(np.signbit(fast), np.signbit(literal))
 
 
-@settings(max_examples=7)
-@given(
-    data=st.data(), segments=FEW_GEOMETRIES, keep_prob=KEEP_PROBS, seed=SEEDS, stream=STREAMS,
+any_call = given(
+    segments=FEW_GEOMETRIES, keep_prob=KEEP_PROBS, seed=SEEDS, stream=STREAMS, sample_offset=offsets(2),
     per_channel=st.booleans(), renorm=st.sampled_from(RENORMS), calibrated=st.booleans(),
 )  # fmt: skip
-def test_r13_every_library_gives_the_mask_of_numpy(
-    library: ModuleType, data: st.DataObject, segments: Segments, keep_prob: float, **options: Any
-) -> None:
+
+
+@but_jax
+@settings(max_examples=7)
+@any_call
+def test_r13_every_library_gives_the_mask_of_numpy(library: ModuleType, **call: Any) -> None:
+    assert_mask_is_numpys(library, **call)
+
+
+@settings(max_examples=2)  # each is compiled operation by operation
+@any_call
+def test_r13_jax_gives_the_mask_of_numpy(**call: Any) -> None:
+    assert_mask_is_numpys(pytest.importorskip("jax.numpy"), **call)
+
+
+def assert_mask_is_numpys(library: ModuleType, segments: Segments, keep_prob: float, **options: Any) -> None:
     x = np.random.default_rng(0).uniform(1, 2, (2, 3, *segments.feat)).astype(np.float32)
-    options["sample_offset"] = data.draw(offsets(2))
     expected = drop_block(x, keep_prob, segments.block, **options)
     y = np.asarray(drop_block(library.asarray(x), keep_prob, segments.block, **options))
     assert y.dtype == x.dtype

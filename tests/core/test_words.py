@@ -14,6 +14,7 @@ from dropblock_core.stream import MASK32, PHILOX_MULTIPLIERS, Batch, Segments, p
 from dropblock_core.words import WordSpace
 from tests.shared.strategies import GAMMAS, SEEDS, STREAMS, clipped, geometries, offsets
 
+from .support import but_jax, golden_in_libraries
 from .test_stream import KNOWN_ANSWERS
 
 WORD_ARRAYS = npst.arrays(np.int64, st.integers(1, 8), elements=st.integers(0, MASK32))
@@ -46,8 +47,9 @@ def test_limb_product_is_the_wide_product(a: np.ndarray[Any, Any], m: int) -> No
         np.testing.assert_array_equal(narrow, wide)
 
 
-def test_r13_words_hold_the_golden_seeds(space: WordSpace, golden_seeds: dict[str, Any]) -> None:
-    case, segments = golden_seeds, clipped(golden_seeds["feat_size"], golden_seeds["block_size"])
+@golden_in_libraries
+def test_r13_words_hold_the_golden_seeds(space: WordSpace, golden: dict[str, Any]) -> None:
+    case, segments = golden, clipped(golden["feat_size"], golden["block_size"])
     batch = Batch(
         int(case["seed"]),
         case["samples"],
@@ -60,13 +62,25 @@ def test_r13_words_hold_the_golden_seeds(space: WordSpace, golden_seeds: dict[st
     assert np.argwhere(anchors_of(space, words.seed_words(space, batch), segments)).tolist() == case["seeds"]
 
 
-# Few examples: JAX compiles each operation anew for each shape.
+any_seeds = given(segments=geometries(), seed=SEEDS, gamma=GAMMAS, stream=STREAMS, offset=offsets(2))
+
+
+@but_jax
 @settings(max_examples=6)
-@given(data=st.data(), segments=geometries(), seed=SEEDS, gamma=GAMMAS, stream=STREAMS)
-def test_r13_words_hold_the_fast_seeds_and_masks(
-    space: WordSpace, data: st.DataObject, segments: Segments, seed: int, gamma: float, stream: int
+@any_seeds
+def test_r13_words_hold_the_fast_seeds_and_masks(space: WordSpace, **batch: Any) -> None:
+    assert_words_hold_the_fast_ones(space, **batch)
+
+
+@settings(max_examples=2)  # JAX compiles each operation anew for each shape
+@any_seeds
+def test_r13_words_in_jax_hold_the_fast_seeds_and_masks(**batch: Any) -> None:
+    assert_words_hold_the_fast_ones(WordSpace.beside(pytest.importorskip("jax.numpy").asarray([0.0])), **batch)
+
+
+def assert_words_hold_the_fast_ones(
+    space: WordSpace, segments: Segments, seed: int, gamma: float, stream: int, offset: int
 ) -> None:
-    offset = data.draw(offsets(2))
     bits = words.seed_words(space, Batch(seed, 2, 3, segments, gamma, offset, stream))
     feat, block = segments.feat, segments.block
     seeds = sample_seeds(seed, 2, 3, feat, block, gamma, sample_offset=offset, stream=stream)

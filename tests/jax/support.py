@@ -1,10 +1,6 @@
-"""What the tests of the JAX adapter share: NumPy's answer in JAX's order of axes, and what equal means."""
+"""What the tests of the JAX adapter share, and no other backend has: its arrays, seeds and compiled functions."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,17 +9,12 @@ import numpy as np
 import pytest
 from jax import Array
 
-import dropblock_core as core
 from dropblock_core.stream import philox_key
+from dropblock_jax import drop_block
+from tests.shared.comparing import RENORMS, SEEDED, SHAPE
+from tests.shared.running import Traces
 
 DTYPES = [jnp.float32, jnp.float16, jnp.bfloat16]
-RENORMS = ["tensor", "sample", "map", "expected", "none"]
-DATA_FORMATS = ["channels_last", "channels_first"]
-ROOT = Path(__file__).parents[2]
-
-# The shape that most tests use, channels last, and a call on it: one compilation then serves many tests.
-SHAPE = (2, 8, 9, 3)
-SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}
 
 any_renorm = pytest.mark.parametrize("renorm", RENORMS)
 
@@ -32,70 +23,23 @@ def normal(shape: tuple[int, ...] = SHAPE, dtype: Any = jnp.float32, seed: int =
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
+# A program takes most of a second to compile, so these two serve many tests.
+@jax.jit
+def seeded(x: Array) -> Array:
+    return drop_block(x, **SEEDED)
+
+
+@jax.jit
+def keyed(x: Array, key: Array) -> Array:
+    return drop_block(x, SEEDED["keep_prob"], SEEDED["block_size"], key=key)
+
+
 def seed_words(seed: int) -> np.ndarray[Any, Any]:
     """A seed as an array: low word, high word."""
     return np.array(philox_key(seed), np.uint32)
-
-
-def numpys(x: Any, *args: Any, data_format: str = "channels_last", **kwargs: Any) -> np.ndarray[Any, Any]:
-    """NumPy's drop_block of `x`, which is channels-last or as `data_format` says."""
-    moved = np.moveaxis(np.asarray(x), -1, 1) if data_format == "channels_last" else np.asarray(x)
-    with np.errstate(all="ignore"):  # x may hold infinity or NaN, or overflow when scaled
-        y: np.ndarray[Any, Any] = core.drop_block(moved, *args, **kwargs)
-    return np.moveaxis(y, 1, -1) if data_format == "channels_last" else y
-
-
-def assert_equal(y: Any, expected: Any, what: str = "") -> None:
-    """The same dtype, the same values, zeros of the same sign; NaN is NaN."""
-    y, expected = np.asarray(y), np.asarray(expected)
-    assert y.dtype == expected.dtype
-    # float64 holds every value of the narrower types, of which NumPy does not know bfloat16.
-    np.testing.assert_array_equal(y.astype(np.float64), expected.astype(np.float64), what)
-    numbers = ~np.isnan(expected.astype(np.float64))
-    np.testing.assert_array_equal(np.signbit(y)[numbers], np.signbit(expected)[numbers], what)
-
-
-def assert_is_numpys(y: Array, expected: np.ndarray[Any, Any]) -> None:
-    """The same units dropped, to +0, and the kept ones as near as rule R9 leaves the two scales to each other.
-
-    NumPy's scale is the exact ratio rounded once. The adapter's is within 2 ulp of it, and the rounding of the product
-    may double that: the counts here are below 2^24, so in truth both round the same quotient once. In a half type a
-    product that differs in float32 rounds to the same number or to its neighbour.
-    """
-    values = np.asarray(y)
-    assert (values.dtype, values.shape) == (expected.dtype, expected.shape)
-    ulps = 2 if values.dtype in (np.float32, np.float64) else 1
-    got, wanted = values.astype(np.float64), expected.astype(np.float64)
-    np.testing.assert_array_equal(got == 0, wanted == 0)
-    numbers = ~np.isnan(wanted)
-    np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(wanted)[numbers])
-    # An ulp is at most eps times the number.
-    np.testing.assert_allclose(got, wanted, rtol=ulps * float(jnp.finfo(values.dtype).eps), atol=0)
-
-
-class Traces:
-    """A function that counts how often Python runs it: under ``jax.jit``, how often it is traced."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.count = function, 0
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.count += 1
-        return self.function(*args, **kwargs)
 
 
 def traced(function: Callable[..., Any]) -> tuple[Callable[..., Any], Traces]:
     """`function` compiled, and what counts its traces."""
     counter = Traces(function)
     return jax.jit(counter), counter
-
-
-def run_python(code: str) -> str:
-    """What `code` prints in an interpreter of its own, where a warning is an error."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True, text=True, check=False, cwd=ROOT, env=environment,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    return run.stdout

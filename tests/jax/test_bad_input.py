@@ -13,15 +13,15 @@ from jax import Array
 from jax.experimental import checkify
 
 from dropblock_jax import LinearSchedule, Threshold, drop_block
-from tests.core.test_validate import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, text
+from tests.shared.comparing import SEEDED, SHAPE, assert_equal
+from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
 
-from .support import SEEDED, SHAPE, assert_equal, normal
+from .support import normal
 
 AXES_LAST = AXES.replace("[samples, channels, *spatial]", "[samples, *spatial, channels]")
 
 X = jnp.ones((2, 8, 8, 3))
 FIRST: dict[str, Any] = {"data_format": "channels_first"}
-Refused = tuple[dict[str, Any], type[Exception], list[str]]
 
 WORDS = "as an array, a seed is two uint32, its low word and its high word"
 ARRAY = "pass an array, e.g. jnp.asarray(x)"
@@ -30,13 +30,13 @@ HOLDS_GAMMA = "keep_prob is a Threshold, which holds gamma already"
 ONE_NUMBER = "it must be one number of a floating dtype"
 
 # What every backend says in the same words; of a seed, JAX takes arrays that the others do not.
-COMMON: list[Refused] = [
+COMMON: list[Refusal] = [
     case
     for case in REFUSED_CALLS
     if not {"x", "rng"} & case[0].keys() and not isinstance(case[0].get("seed"), np.ndarray)
 ]
 
-OF_JAX: list[Refused] = [
+OF_JAX: list[Refusal] = [
     ({"x": jnp.ones(8)}, ValueError, ["x has shape (8,)", AXES_LAST, "x[None]"]),
     ({"x": jnp.ones((8, 8))}, ValueError, ["x has shape (8, 8)", AXES_LAST, "x[None]"]),
     ({"x": jnp.float32(1)}, ValueError, ["x has shape ()", AXES_LAST]),
@@ -75,10 +75,6 @@ OF_JAX: list[Refused] = [
 REFUSED = COMMON + OF_JAX
 
 
-def names(cases: list[Refused]) -> list[str]:
-    return ["-".join(case[0]) for case in cases]
-
-
 def by_hand(call: Callable[[Any], Array], x: Any) -> Array:
     return call(x)
 
@@ -89,7 +85,7 @@ def compiled(call: Callable[[Any], Array], x: Any) -> Array:
 
 
 @pytest.mark.parametrize("run", [by_hand, compiled])
-@pytest.mark.parametrize(("arguments", "error", "parts"), REFUSED, ids=names(REFUSED))
+@each_rule(REFUSED)
 def test_r14_bad_input_raises_at_the_call_or_at_the_trace(
     arguments: dict[str, Any], error: type[Exception], parts: list[str], run: Callable[..., Array]
 ) -> None:
@@ -104,7 +100,7 @@ def test_r14_bad_input_raises_at_the_call_or_at_the_trace(
 OF_EITHER_MODE = [case for case in REFUSED if "seed" not in case[0]]
 
 
-@pytest.mark.parametrize(("arguments", "error", "parts"), OF_EITHER_MODE, ids=names(OF_EITHER_MODE))
+@each_rule(OF_EITHER_MODE)
 def test_r01_inference_refuses_it_too(arguments: dict[str, Any], error: type[Exception], parts: list[str]) -> None:
     options = {"x": X, "training": False} | arguments
     with pytest.raises(error, match=text(parts)):

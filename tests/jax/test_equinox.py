@@ -13,8 +13,10 @@ from jax import Array
 import dropblock_jax
 from dropblock_jax import Threshold, drop_block
 from dropblock_jax.equinox import DropBlock
+from tests.shared.comparing import assert_equal
+from tests.shared.running import Traces, run_python
 
-from .support import Traces, assert_equal, normal, run_python
+from .support import normal
 
 BATCH, SAMPLE = (4, 3, 8, 9), (3, 8, 9)
 ONES = jnp.ones(SAMPLE)
@@ -54,8 +56,8 @@ def test_r01_inference_returns_x_itself() -> None:
 def test_r08_a_named_vmap_counts_over_the_batch() -> None:
     x, keys = normal(BATCH), jax.random.split(KEY, BATCH[0])
     together = DropBlock(0.6, 3, axis_name="batch")
-    y = jax.vmap(lambda x, key: together(x, key=key), axis_name="batch")(x, keys)
-    alone = jax.vmap(lambda x, key: DropBlock(0.6, 3)(x, key=key))(x, keys)
+    y = jax.jit(jax.vmap(lambda x, key: together(x, key=key), axis_name="batch"))(x, keys)
+    alone = jax.jit(jax.vmap(lambda x, key: DropBlock(0.6, 3)(x, key=key)))(x, keys)
     kept = alone != 0
     scale = jnp.float32(kept.size) / jnp.float32(kept.sum())
     assert_equal(y, jnp.where(kept, x * scale, 0))

@@ -12,8 +12,10 @@ from jax import Array
 import dropblock_jax.linen
 from dropblock_jax import Threshold, drop_block
 from dropblock_jax.flax import DropBlock
+from tests.shared.comparing import SHAPE, assert_equal
+from tests.shared.running import Traces
 
-from .support import SHAPE, Traces, assert_equal, normal
+from .support import normal
 
 FEAT = SHAPE[1:3]
 ONES = jnp.ones(SHAPE)

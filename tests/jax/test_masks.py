@@ -1,6 +1,6 @@
 """The same seed gives NumPy's mask (rule R13), eagerly and compiled, for every option, dtype and order of axes."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -14,27 +14,18 @@ from jax import Array
 
 import dropblock_core as core
 from dropblock_jax import Threshold, drop_block
-from tests.core.conftest import golden_params
+from tests.shared.comparing import DATA_FORMATS, RENORMS, assert_is_numpys, holding, in_order, numpys
+from tests.shared.golden import golden_params, kind_of_map
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
-from .support import DATA_FORMATS, DTYPES, RENORMS, assert_is_numpys, normal, numpys, seed_words
+from .support import DTYPES, normal, seed_words
+
+exhaustive = pytest.mark.exhaustive
 
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
 OPTIONS = st.sampled_from([{}, {"calibrated": True}]) | st.floats(0, 4).map(lambda scale: {"gamma_scale": scale})
 # Subnormals aside: XLA flushes them to zero on a CPU.
 ELEMENTS = npst.from_dtype(np.dtype(np.float32), allow_subnormal=False)
-
-
-def holding(shape: tuple[int, ...], dtype: Any, first: Any) -> Array:
-    """Activations that begin with the values of `first`."""
-    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    values.flat[: len(first)] = np.asarray(first, np.float32)[: values.size]
-    with np.errstate(over="ignore"):
-        return jnp.asarray(values.astype(dtype))
-
-
-def in_order(samples: int, feat: tuple[int, ...], channels: int, data_format: str) -> tuple[int, ...]:
-    return (samples, *feat, channels) if data_format == "channels_last" else (samples, channels, *feat)
 
 
 @st.composite
@@ -63,14 +54,14 @@ CUBES = WIDE | {"feat": (3, 4, 5), "block_size": 2, "data_format": "channels_fir
 LARGER_THAN_THE_MAP = WIDE | {"feat": (33,), "block_size": 40, "per_channel": False, "options": {"calibrated": True}}
 
 
-@settings(max_examples=8)  # each is compiled
+@settings(max_examples=3)  # each is compiled
 @example(case=WIDE, first=[np.nan, np.inf, -np.inf, -0.0])
 @example(case=CUBES, first=[0.0])
 @example(case=LARGER_THAN_THE_MAP, first=[0.0])
 @given(case=cases(), first=st.lists(ELEMENTS, max_size=12))
 def test_r13_the_mask_is_numpys_bit_for_bit(case: dict[str, Any], first: list[float]) -> None:
     shape = in_order(case["samples"], case["feat"], case["channels"], case["data_format"])
-    x = holding(shape, case["dtype"], first)
+    x = jnp.asarray(holding(shape, case["dtype"], first))
     common = {name: case[name] for name in ("renorm", "per_channel", "data_format")} | case["options"]
     counters = {name: np.uint32(case[name]) for name in ("stream", "sample_offset")}
 
@@ -105,7 +96,7 @@ def program(number: int) -> Any:
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     keep_prob=KEEP_PROBS, seed=SEEDS, stream=STREAMS, sample_offset=offsets(3), first=st.lists(ELEMENTS, max_size=12),
     options=OPTIONS,
@@ -115,7 +106,8 @@ def test_r13_one_program_has_numpys_mask_for_all_its_operands(
 ) -> None:
     compiled, fixed = program(number)
     plan = PROGRAMS[number]
-    x = holding(in_order(3, plan["feat"], 2, fixed.get("data_format", "channels_last")), plan["dtype"], first)
+    shape = in_order(3, plan["feat"], 2, fixed.get("data_format", "channels_last"))
+    x = jnp.asarray(holding(shape, plan["dtype"], first))
     threshold = Threshold.of(keep_prob, plan["block"], plan["feat"], **options)
     y = compiled(x, threshold, seed_words(seed), np.uint32(stream), np.uint32(sample_offset))
     counters = {"seed": seed, "stream": stream, "sample_offset": sample_offset}
@@ -124,7 +116,7 @@ def test_r13_one_program_has_numpys_mask_for_all_its_operands(
     assert compiled._cache_size() == 1
 
 
-@pytest.mark.parametrize("golden", golden_params("seeds.json"))
+@pytest.mark.parametrize("golden", golden_params("seeds.json", once=kind_of_map))
 def test_r13_the_mask_is_that_of_the_golden_seeds(golden: dict[str, Any]) -> None:
     shape = (golden["samples"], golden["maps"], *golden["feat_size"])
     dropped = np.zeros(shape, bool)
@@ -133,16 +125,15 @@ def test_r13_the_mask_is_that_of_the_golden_seeds(golden: dict[str, Any]) -> Non
         dropped[sample, channel, *block] = True
     counters = {name: np.uint32(golden[name]) for name in ("sample_offset", "stream")}
     options = {"gamma_scale": golden["gamma_scale"], "data_format": "channels_first", **counters}
-    y = drop_block(
-        jnp.ones(shape), golden["keep_prob"], tuple(golden["block_size"]), seed=int(golden["seed"]), **options
-    )
+    call = partial(drop_block, block_size=tuple(golden["block_size"]), seed=int(golden["seed"]), **options)
+    y = jax.jit(lambda x: call(x, golden["keep_prob"]))(jnp.ones(shape))
     np.testing.assert_array_equal(np.asarray(y) == 0, dropped)
 
 
-@pytest.mark.parametrize("width", [1, 8, 9, 16, 17, 32, 33, 64, 65])
+@pytest.mark.parametrize("width", [9, 17, 33, 65, *(pytest.param(n, marks=exhaustive) for n in (1, 8, 16, 32, 64))])
 def test_r13_rows_that_just_fill_a_word_and_just_do_not(width: int) -> None:
     x, block_size = normal((2, 2, width, 2)), (1, width // 2 + 1)
-    y = drop_block(x, 0.3, block_size, seed=6)
+    y = jax.jit(lambda x: drop_block(x, 0.3, block_size, seed=6))(x)
     assert_is_numpys(y, numpys(x, 0.3, block_size, seed=6))
     assert (y == 0).any()
 

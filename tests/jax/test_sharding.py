@@ -13,8 +13,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dropblock_jax import Threshold, drop_block
+from tests.shared.comparing import assert_equal, assert_is_numpys, numpys
+from tests.shared.grid import grid
 
-from .support import assert_equal, assert_is_numpys, normal, numpys, seed_words
+from .support import keyed, normal, seed_words
 
 DEVICES = 8
 SHAPE = (16, 8, 7, 8)
@@ -54,8 +56,7 @@ def test_there_are_eight_devices() -> None:
 # --- sharded by the compiler ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+@grid(kind=[AxisType.Auto, AxisType.Explicit], spec=SPECS)
 def test_r08_a_sharded_array_is_counted_and_dropped_as_the_whole(kind: AxisType, spec: str) -> None:
     sharding = NamedSharding(mesh(kind, *((4, 2) if spec == "both" else (DEVICES,))), SPECS[spec])
     x, dy = (jax.device_put(array, sharding) for array in (normal(SHAPE), normal(SHAPE, seed=1)))
@@ -110,7 +111,7 @@ def test_r13_shard_map_with_an_offset_and_the_axis_is_the_whole_batch(kind: Axis
         assert_equal(result, expected)
 
 
-@pytest.mark.parametrize("renorm", ["sample", "expected"])
+@pytest.mark.parametrize("renorm", ["sample", pytest.param("expected", marks=pytest.mark.exhaustive)])
 def test_r13_shard_map_with_an_offset_needs_no_axis_for_other_counts(renorm: str) -> None:
     def call(x: Array, dy: Array) -> tuple[Array, Array]:
         return both(x, dy, sample_offset=first_sample(), renorm=renorm)
@@ -139,7 +140,7 @@ def test_r06_keys_folded_by_device_give_each_its_masks() -> None:
     assert len({share.tobytes() for share in shares}) == DEVICES
     for device in (0, DEVICES - 1):
         own = jax.random.fold_in(key, device)
-        assert_equal(shares[device], drop_block(jnp.ones((LOCAL, *SHAPE[1:])), **CALL, key=own))
+        assert_equal(shares[device], keyed(jnp.ones((LOCAL, *SHAPE[1:])), own))
 
 
 def test_a_traced_keep_prob_and_every_other_operand_may_differ_by_device() -> None:
@@ -151,9 +152,11 @@ def test_a_traced_keep_prob_and_every_other_operand_may_differ_by_device() -> No
         return drop_block(x, keep_prob[0], 1, seed=seed[0], sample_offset=number, stream=number)
 
     y = np.split(np.asarray(sharded(call, jnp.ones(SHAPE), keep_probs, words)), DEVICES)
+    threshold = partial(Threshold.of, block_size=1, feat_size=SHAPE[1:3])
+    one = jax.jit(lambda x, t, seed, n: drop_block(x, t, 1, seed=seed, sample_offset=n, stream=n))
     for number in range(DEVICES):
-        operands = {"seed": words[number], "sample_offset": number, "stream": number}
-        assert_equal(y[number], drop_block(jnp.ones((LOCAL, *SHAPE[1:])), float(keep_probs[number]), 1, **operands))
+        t = threshold(float(keep_probs[number]))
+        assert_equal(y[number], one(jnp.ones((LOCAL, *SHAPE[1:])), t, words[number], jnp.uint32(number)))
 
 
 # --- vmap with a name is an axis too --------------------------------------------------------------------------------

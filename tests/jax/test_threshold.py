@@ -16,9 +16,11 @@ from jax import Array
 from dropblock_core import expected_keep, gamma
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_jax import LinearSchedule, Threshold, drop_block
-from tests.core.conftest import golden_params
+from tests.shared.comparing import SEEDED, SHAPE, assert_equal, assert_is_numpys, numpys
+from tests.shared.golden import golden_params
+from tests.shared.grid import grid
 
-from .support import SEEDED, SHAPE, assert_equal, assert_is_numpys, normal, numpys, traced
+from .support import normal, traced
 
 FEAT, BLOCK = (8, 9), (3, 3)
 SEGMENTS = Segments.of(FEAT, BLOCK)
@@ -86,15 +88,14 @@ def test_vmap_over_thresholds_gives_each_its_mask() -> None:
     x = normal()
     each = [Threshold.of(keep_prob, 3, FEAT) for keep_prob in (0.2, 0.9, 1.0)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    mapped = jax.vmap(lambda threshold: drop_block(x, threshold, 3, seed=4))(stacked)
-    assert_equal(mapped, jnp.stack([drop_block(x, threshold, 3, seed=4) for threshold in each]))
+    one = jax.jit(lambda threshold: drop_block(x, threshold, 3, seed=4))
+    assert_equal(jax.jit(jax.vmap(one))(stacked), jnp.stack([one(threshold) for threshold in each]))
 
 
 # --- a keep_prob that is traced -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(len(GEOMETRIES)))
-@pytest.mark.parametrize("scale", SCALES)
+@grid(number=range(len(GEOMETRIES)), scale=SCALES)
 def test_r13_the_traced_gamma_is_the_hosts_to_float32s_rounding(number: int, scale: float) -> None:
     feat, block = GEOMETRIES[number]
     rng = np.random.default_rng(0)
@@ -110,6 +111,13 @@ def test_r13_the_traced_gamma_is_the_hosts_to_float32s_rounding(number: int, sca
         # The ratio, the difference and their product round once each, by 2^-24; the two integers by half each. Where
         # one of the two is capped at 1, the other is as near to it.
         assert abs((2**32 - int(q)) - exact) <= 3.1 * 2.0**-24 * exact + 1, keep_prob
+
+
+def test_r13_a_traced_gamma_that_is_not_0_is_at_least_the_smallest() -> None:
+    assert threshold_word(gamma(0.5, BLOCK, FEAT, gamma_scale=2.0**-40)) == 1
+    first, draws, _ = in_program(0, 2.0**-40)(jnp.array([0.5, 1.0]))
+    assert draws.tolist() == [True, False]
+    assert int(first[0]) == 2**32 - 1
 
 
 @cache
@@ -176,7 +184,7 @@ def test_r13_a_traced_keep_prob_has_numpys_bits_where_float32_holds_gamma() -> N
 
 def test_vmap_over_keep_probs_gives_each_its_mask() -> None:
     x, keep_probs = normal(), jnp.array([0.0, 0.5, 0.9, 1.0, jnp.nan])
-    mapped = jax.vmap(by_keep_prob(), in_axes=(None, 0))(x, keep_probs)
+    mapped = jax.jit(jax.vmap(by_keep_prob(), in_axes=(None, 0)))(x, keep_probs)
     assert_equal(mapped, jnp.stack([by_keep_prob()(x, keep_prob) for keep_prob in keep_probs]))
 
 

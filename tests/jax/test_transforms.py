@@ -11,14 +11,11 @@ import pytest
 from jax import Array, lax
 
 from dropblock_jax import drop_block
+from tests.shared.comparing import SEEDED, SHAPE, assert_equal
 
-from .support import SEEDED, SHAPE, any_renorm, assert_equal, normal
+from .support import any_renorm, keyed, normal, seeded
 
 KEYED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}
-
-
-def seeded(x: Array) -> Array:
-    return drop_block(x, **SEEDED)
 
 
 @cache
@@ -60,7 +57,7 @@ def test_r07_every_way_to_a_derivative_gives_the_same() -> None:
 
     for name, derivative in jax.jit(everything)(x, v).items():
         assert_equal(derivative, expected, name)
-    primal, pull = jax.vjp(seeded, x)
+    primal, pull = jax.vjp(lambda x: drop_block(x, **SEEDED), x)  # outside a program
     assert_equal(primal, y)
     assert_equal(pull(v)[0], expected)
 
@@ -101,19 +98,21 @@ def test_gradients_of_gradients_go_on() -> None:
 
 def test_vmap_over_a_batch_shares_the_mask_and_over_seeds_does_not() -> None:
     batch = normal((3, *SHAPE))
-    assert_equal(jax.vmap(seeded)(batch), jnp.stack([seeded(x) for x in batch]))
+    assert_equal(jax.jit(jax.vmap(seeded))(batch), jnp.stack([seeded(x) for x in batch]))
     words = jnp.array([[3, 0], [4, 0], [0, 2**31]], jnp.uint32)
-    each = [drop_block(x, **KEYED, seed=seed) for x, seed in zip(batch, words, strict=True)]
-    assert_equal(jax.vmap(lambda x, seed: drop_block(x, **KEYED, seed=seed))(batch, words), jnp.stack(each))
+    one = jax.jit(lambda x, seed: drop_block(x, **KEYED, seed=seed))
+    each = [one(x, seed) for x, seed in zip(batch, words, strict=True)]
+    assert_equal(jax.jit(jax.vmap(one))(batch, words), jnp.stack(each))
 
 
 def test_vmap_over_offsets_and_streams_gives_each_its_mask() -> None:
     x, counters = normal(), jnp.array([0, 5, 2**32 - 2], jnp.uint32)
 
+    @jax.jit
     def call(counter: Array) -> Array:
         return drop_block(x, **SEEDED, sample_offset=counter, stream=counter)
 
-    assert_equal(jax.vmap(call)(counters), jnp.stack([call(counter) for counter in counters]))
+    assert_equal(jax.jit(jax.vmap(call))(counters), jnp.stack([call(counter) for counter in counters]))
 
 
 def test_vmap_of_grad_gives_each_examples_gradient() -> None:
@@ -127,18 +126,18 @@ def test_vmap_of_grad_gives_each_examples_gradient() -> None:
 
 def test_scan_draws_a_mask_a_step() -> None:
     x, keys = normal(), jax.random.split(jax.random.key(1), 4)
-    last, masks = lax.scan(lambda carry, key: (drop_block(carry, **KEYED, key=key),) * 2, x, keys)
+    last, masks = lax.scan(lambda carry, key: (keyed(carry, key),) * 2, x, keys)
     carry = x
     for key, y in zip(keys, masks, strict=True):
-        carry = drop_block(carry, **KEYED, key=key)
+        carry = keyed(carry, key)
         assert_equal(y, carry)
     assert_equal(last, carry)
 
 
 def test_a_scan_differentiates() -> None:
     x, keys = normal(), jax.random.split(jax.random.key(1), 3)
-    last = jax.grad(lambda x: lax.scan(lambda x, key: (drop_block(x, **KEYED, key=key), None), x, keys)[0].sum())(x)
-    first, second, third = (drop_block(jnp.ones(SHAPE), **KEYED, key=key) for key in keys)
+    last = jax.jit(jax.grad(lambda x: lax.scan(lambda x, key: (keyed(x, key), None), x, keys)[0].sum()))(x)
+    first, second, third = (keyed(jnp.ones(SHAPE), key) for key in keys)
     assert_equal(last, first * (second * third))  # in the order of the backward pass
 
 
@@ -147,21 +146,23 @@ def test_a_scan_differentiates() -> None:
 
 def test_r13_recomputation_meets_the_same_mask() -> None:
     def loss(x: Array, key: Array) -> Array:
-        return (drop_block(jnp.sin(x), **KEYED, key=key) ** 2).sum()
+        return (keyed(jnp.sin(x), key) ** 2).sum()
 
     x, key = normal(), jax.random.key(3)
     plain = jax.jit(jax.grad(loss))(x, key)
     assert_equal(jax.jit(jax.grad(jax.checkpoint(loss)))(x, key), plain)
-    np.testing.assert_array_equal(plain == 0, drop_block(x, **KEYED, key=key) == 0)
+    np.testing.assert_array_equal(plain == 0, keyed(x, key) == 0)
 
 
-def saved(x: Array, keep_prob: float, block_size: int, **options: Any) -> list[Array]:
-    _, pull = jax.vjp(lambda x: drop_block(x, keep_prob, block_size, key=jax.random.key(0), **options), x)
-    return [jnp.asarray(leaf) for leaf in jax.tree.leaves(pull)]
+def saved(x: Array, keep_prob: float, block_size: int, **options: Any) -> list[Any]:
+    def forward(x: Array) -> Any:
+        return jax.vjp(lambda x: drop_block(x, keep_prob, block_size, key=jax.random.key(0), **options), x)[1]
+
+    return jax.tree.leaves(jax.eval_shape(forward, x))
 
 
-def bytes_of(leaves: list[Array]) -> int:
-    return sum(leaf.nbytes for leaf in leaves)
+def bytes_of(leaves: list[Any]) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 FEW_WORDS = 4 * 48  # bytes: the thresholds, at most 32 words, the key, the stream, the scale

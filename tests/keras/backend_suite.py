@@ -20,7 +20,13 @@ from dropblock_keras import (
 BACKEND = keras.backend.backend()
 # Keras's own conversions to NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-JITS = [False] if BACKEND == "torch" else [False, True]
+exhaustive = pytest.mark.exhaustive
+# XLA takes seconds to compile what TensorFlow gives it, and does so in tests/tf; JAX compiles each operation otherwise.
+JITS = {
+    "tensorflow": [False, pytest.param(True, marks=exhaustive)],
+    "jax": [True, pytest.param(False, marks=exhaustive)],
+    "torch": [False],
+}[BACKEND]
 
 
 def array(x: Any) -> np.ndarray[Any, Any]:
@@ -93,7 +99,7 @@ def model() -> Any:
     return keras.Model(x, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(y)))
 
 
-def compiled(jit: bool, eager: bool = False) -> Any:
+def compiled(jit: bool = BACKEND == "jax", eager: bool = False) -> Any:
     network = model()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile("sgd", loss, jit_compile=jit, run_eagerly=eager)
@@ -134,15 +140,14 @@ def test_r12_a_schedule_follows_the_steps_and_traces_once(jit: bool, monkeypatch
 
 def test_a_schedule_counts_the_steps_of_the_optimizer_where_gradients_accumulate() -> None:
     network, schedule, seen = model(), LinearSchedule(0.8, 2), Seen()
-    network.compile(
-        keras.optimizers.SGD(gradient_accumulation_steps=2), keras.losses.SparseCategoricalCrossentropy(True)
-    )
+    sgd, loss = keras.optimizers.SGD(gradient_accumulation_steps=2), keras.losses.SparseCategoricalCrossentropy(True)
+    network.compile(sgd, loss, jit_compile=BACKEND == "jax")
     network.fit(*DATA, batch_size=16, verbose=0, callbacks=[KeepProbSchedule(schedule), seen])
     np.testing.assert_allclose(seen.keep_probs, [1, 1, 0.9, 0.9], rtol=1e-6)
 
 
 def test_a_schedule_that_serves_a_second_model_leaves_the_first_alone() -> None:
-    one, other, callback = compiled(False), compiled(False), KeepProbSchedule(LinearSchedule(0.8, 4))
+    one, other, callback = compiled(), compiled(), KeepProbSchedule(LinearSchedule(0.8, 4))
     one.fit(*DATA, batch_size=16, verbose=0, callbacks=[callback])
     layer_of(one).keep_prob = 0.5
     other.fit(*DATA, batch_size=32, verbose=0, callbacks=[callback])
@@ -158,12 +163,13 @@ def test_a_schedule_refuses_calibrated_layers_whose_keep_prob_is_traced() -> Non
         network.fit(x, x, verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.9, 1))])
 
 
-def test_fit_runs_eagerly() -> None:
-    compiled(jit=False, eager=True).fit(*DATA, batch_size=32, verbose=0)
+@pytest.mark.parametrize("eager", [pytest.param(True, marks=exhaustive if BACKEND == "jax" else [])])
+def test_fit_runs_eagerly(eager: bool) -> None:
+    compiled(jit=False, eager=eager).fit(*DATA, batch_size=32, verbose=0)
 
 
 def test_saving_keeps_the_masks_to_come(tmp_path: Path) -> None:
-    network = compiled(jit=False)
+    network = compiled()
     network.fit(*DATA, batch_size=16, verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.8, 2))])
     network.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -184,16 +190,19 @@ def test_a_run_restored_from_a_backup_ends_as_one_that_never_stopped(tmp_path: P
         network.fit(*DATA, batch_size=16, epochs=4, shuffle=False, verbose=0, callbacks=[schedule, *callbacks])
         return network
 
-    whole = fit(compiled(jit=False))
+    whole = fit(compiled())
     backup = keras.callbacks.BackupAndRestore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        fit(compiled(jit=False), backup, Stop())
-    resumed = fit(compiled(jit=False), keras.callbacks.BackupAndRestore(tmp_path))
+        fit(compiled(), backup, Stop())
+    resumed = fit(compiled(), keras.callbacks.BackupAndRestore(tmp_path))
     for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("version", ["ResNet50", "ResNet50V2"])
+# Where layers go is no affair of the backend's, and PyTorch compiles nothing of a ResNet-50.
+@pytest.mark.parametrize(
+    "version", [pytest.param(v, marks=[] if BACKEND == "torch" else exhaustive) for v in ("ResNet50", "ResNet50V2")]
+)
 def test_add_dropblock_places_as_the_paper_and_keeps_the_function(version: str) -> None:
     resnet = getattr(keras.applications, version)(weights=None, input_shape=(64, 64, 3), classes=4)
     dropped = add_dropblock(resnet, keep_prob=0.8)

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import dropblock_core as core
-from dropblock_tf import drop_block
+BEFORE = set(sys.modules)  # TensorFlow itself imports Keras, and that JAX where it is installed
+from dropblock_tf import drop_block  # noqa: E402
+
+IMPORTED = {name.split(".")[0] for name in set(sys.modules) - BEFORE}
+from tests.shared.comparing import numpys  # noqa: E402
 
 CALL: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3}
 LOCAL = 3
 X = np.random.default_rng(0).normal(size=(2 * LOCAL, 8, 9, 3)).astype(np.float32)
-
-
-def numpys(x: Any, **options: Any) -> Any:
-    return np.moveaxis(core.drop_block(np.moveaxis(x, -1, 1), **CALL, **options), 1, -1)
 
 
 def on_replicas(strategy: Any, call: Any) -> list[Any]:
@@ -54,7 +53,7 @@ def sample_offset_gives_the_masks_of_the_whole_batch(strategy: Any) -> None:
         halves = on_replicas(
             strategy, lambda i, x, r=renorm: drop_block(x, **CALL, seed=4, renorm=r, sample_offset=i * LOCAL)
         )
-        whole = numpys(X, seed=4, renorm=renorm)
+        whole = numpys(X, **CALL, seed=4, renorm=renorm)
         np.testing.assert_array_equal(np.concatenate(halves) == 0, whole == 0)
         np.testing.assert_allclose(np.concatenate(halves), whole, rtol=2.5e-7)
 
@@ -62,7 +61,7 @@ def sample_offset_gives_the_masks_of_the_whole_batch(strategy: Any) -> None:
 def line_8_counts_on_each_replica(strategy: Any) -> None:
     halves = on_replicas(strategy, lambda i, x: drop_block(x, **CALL, seed=4, sample_offset=i * LOCAL))
     for number, (half, x) in enumerate(zip(halves, np.split(X, 2), strict=True)):
-        expected = numpys(x, seed=4, sample_offset=number * LOCAL)
+        expected = numpys(x, **CALL, seed=4, sample_offset=number * LOCAL)
         np.testing.assert_array_equal(half == 0, expected == 0)
         np.testing.assert_allclose(half, expected, rtol=2.5e-7)
 
@@ -75,10 +74,10 @@ def line_8_counts_over_all_replicas(strategy: Any) -> None:
         return tf.stack([y, tape.gradient(y, x)])
 
     y, dx = np.concatenate(on_replicas(strategy, both), 1)
-    whole = numpys(X, seed=4)
+    whole = numpys(X, **CALL, seed=4)
     np.testing.assert_array_equal(y == 0, whole == 0)
     np.testing.assert_allclose(y, whole, rtol=2.5e-7)
-    np.testing.assert_allclose(dx, numpys(np.ones_like(X), seed=4), rtol=2.5e-7)
+    np.testing.assert_allclose(dx, numpys(np.ones_like(X), **CALL, seed=4), rtol=2.5e-7)
 
 
 def a_generator_of_the_strategy_s_own_differs_between_replicas(strategy: Any) -> None:
@@ -86,6 +85,11 @@ def a_generator_of_the_strategy_s_own_differs_between_replicas(strategy: Any) ->
         generator = tf.random.Generator.from_seed(7)
     one, other = on_replicas(strategy, lambda _, x: drop_block(tf.ones_like(x), **CALL, generator=generator))
     assert ((one == 0) != (other == 0)).any()
+
+
+def importing_the_adapter_imports_no_other_framework(strategy: Any) -> None:
+    assert not IMPORTED & {"torch", "jax", "flax", "keras", "triton", "dropblock_keras"}
+    assert "torch" not in sys.modules
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 
 from dropblock_tf import LinearSchedule, drop_block
-from tests.core.test_validate import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, text
+from tests.shared.comparing import assert_equal
+from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
 
-from .support import assert_equal, normal, run_python
+from .support import normal
 
 X = tf.ones((2, 8, 8, 3))
 FIRST: dict[str, Any] = {"data_format": "channels_first"}
-Refused = tuple[dict[str, Any], type[Exception], list[str]]
 
 TENSOR = "pass a tensor, e.g. tf.convert_to_tensor(x)"
 AXES_LAST = AXES.replace("[samples, channels, *spatial]", "[samples, *spatial, channels]")
@@ -26,9 +26,9 @@ OVER_REPLICAS = "only renorm='tensor' counts over replicas; drop one of them"
 G = tf.random.Generator.from_seed(1)
 
 # What every backend says in the same words.
-COMMON: list[Refused] = [case for case in REFUSED_CALLS if not {"x", "rng"} & case[0].keys()]
+COMMON: list[Refusal] = [case for case in REFUSED_CALLS if not {"x", "rng"} & case[0].keys()]
 
-OF_TENSORFLOW: list[Refused] = [
+OF_TENSORFLOW: list[Refusal] = [
     ({"x": tf.ones(8)}, ValueError, ["x has shape (8,)", AXES_LAST, "x[None]"]),
     ({"x": tf.ones((8, 8))}, ValueError, ["x has shape (8, 8)", AXES_LAST, "x[None]"]),
     ({"x": tf.constant(1.0)}, ValueError, ["x has shape ()", AXES_LAST]),
@@ -76,11 +76,7 @@ OF_TENSORFLOW: list[Refused] = [
 REFUSED = COMMON + OF_TENSORFLOW
 
 
-def names(cases: list[Refused]) -> list[str]:
-    return ["-".join(case[0]) for case in cases]
-
-
-any_refused = pytest.mark.parametrize(("arguments", "error", "parts"), REFUSED, ids=names(REFUSED))
+any_refused = each_rule(REFUSED)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -224,19 +220,6 @@ def test_r14_integers_of_every_kind_are_integers(three: Any) -> None:
 def test_r14_a_schedule_refuses_bad_arguments() -> None:
     with pytest.raises(ValueError, match="steps=-1 is negative"):
         LinearSchedule(0.9, -1)
-
-
-def test_importing_the_adapter_imports_no_other_framework() -> None:
-    """TensorFlow itself imports Keras, and that JAX where it is installed."""
-    code = """
-import sys
-import tensorflow
-before = set(sys.modules)
-import dropblock_tf
-print({name.split(".")[0] for name in set(sys.modules) - before} & {"torch", "jax", "flax", "keras", "triton"})
-print("torch" in sys.modules, "dropblock_keras" in sys.modules)
-"""
-    assert run_python(code).splitlines() == ["set()", "False False"]
 
 
 @pytest.mark.parametrize("arguments", [{"training": False}, {"keep_prob": 1.0}], ids=str)

@@ -1,12 +1,11 @@
 """Several replicas (rules R8 and R13): their masks, and what line 8 counts over; all in one process, started once."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
-from .support import ROOT
+from tests.shared.running import ROOT
 
 CHECKS = [
     "each_draws_a_mask_of_its_own",
@@ -15,6 +14,7 @@ CHECKS = [
     "line_8_counts_on_each_replica",
     "line_8_counts_over_all_replicas",
     "a_generator_of_the_strategy_s_own_differs_between_replicas",
+    "importing_the_adapter_imports_no_other_framework",
 ]
 
 
@@ -22,8 +22,8 @@ CHECKS = [
 def said() -> dict[str, str]:
     """What the process says of each check."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.tf.replicas", *CHECKS], capture_output=True, text=True, check=False, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-W", "error", "-m", "tests.tf.replicas", *CHECKS],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return dict(line.split(" ", 1) for line in run.stdout.splitlines() if line.split(" ", 1)[0] in CHECKS)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.shared.comparing import assert_equal
+
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
-RENORMS = ["tensor", "sample", "map", "expected", "none"]
 
 # The two engines that a CPU can run as they are; Triton's has tests of its own.
 any_engine = pytest.mark.parametrize("engine", ["cpu", "tensors"])
@@ -25,11 +26,7 @@ def as_numpy(x: Tensor) -> np.ndarray[Any, Any]:
 
 def assert_same_bits(y: Tensor, expected: np.ndarray[Any, Any]) -> None:
     """Equal values, zeros of the same sign; NaN is NaN."""
-    values = as_numpy(y)
-    assert values.dtype == expected.dtype
-    np.testing.assert_array_equal(values.astype(float), expected.astype(float))  # NumPy sees no NaN in bfloat16
-    numbers = ~np.isnan(expected.astype(float))
-    np.testing.assert_array_equal(np.signbit(values)[numbers], np.signbit(expected)[numbers])
+    assert_equal(as_numpy(y), expected)
 
 
 def _reordered(x: Tensor, *order: int) -> Tensor:

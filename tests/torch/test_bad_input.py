@@ -10,22 +10,21 @@ import torch
 
 from dropblock_core import LinearSchedule
 from dropblock_torch import DropBlock1d, DropBlock2d, DropBlock3d, KeepProbScheduler, drop_block
-from tests.core.test_validate import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, text
+from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
 
 from .support import draws_nothing
 
 X = torch.ones(2, 3, 8, 8)
-Refused = tuple[dict[str, Any], type[Exception], list[str]]
 
 # What every backend says in the same words.
-COMMON: list[Refused] = [case for case in REFUSED_CALLS if not {"x", "rng"} & case[0].keys()]
+COMMON: list[Refusal] = [case for case in REFUSED_CALLS if not {"x", "rng"} & case[0].keys()]
 
 TENSOR = "pass a torch.Tensor, e.g. torch.as_tensor(x)"
 ONE_NUMBER = "keep_prob is one number, as a tensor of one element and of a floating dtype"
 SEED = "as a tensor, a seed is 0-d and its 64 bits are int64 or uint64; use an int where it need not live on the device"
 GENERATOR = "pass a torch.Generator, or seed= for a fixed mask"
 
-OF_PYTORCH: list[Refused] = [
+OF_PYTORCH: list[Refusal] = [
     ({"x": torch.ones(8)}, ValueError, ["x has shape (8,)", AXES, "x[None]"]),
     ({"x": torch.ones(8, 8)}, ValueError, ["x has shape (8, 8)", AXES, "x[None]"]),
     ({"x": torch.ones(1, 1, 2, 2, 2, 2)}, ValueError, ["x has shape (1, 1, 2, 2, 2, 2)", AXES]),
@@ -60,7 +59,7 @@ OF_PYTORCH: list[Refused] = [
     ({"data_format": "channels_last"}, TypeError, ["got an unexpected keyword argument 'data_format'"]),
 ]
 
-NOT_TENSORS: list[Refused] = [
+NOT_TENSORS: list[Refusal] = [
     ({"x": [[[[1.0]]]]}, TypeError, ["x is a list", TENSOR]),
     ({"x": None}, TypeError, ["x is a NoneType", TENSOR]),
     ({"x": 1.0}, TypeError, ["x is a float", TENSOR]),
@@ -70,12 +69,8 @@ NOT_TENSORS: list[Refused] = [
 REFUSED = COMMON + OF_PYTORCH + NOT_TENSORS
 
 
-def names(cases: list[Refused]) -> list[str]:
-    return ["-".join(case[0]) for case in cases]
-
-
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("arguments", "error", "parts"), REFUSED, ids=names(REFUSED))
+@each_rule(REFUSED)
 def test_r14_bad_input_raises_before_anything_is_drawn_or_written(
     arguments: dict[str, Any], error: type[Exception], parts: list[str], training: bool
 ) -> None:
@@ -110,7 +105,7 @@ def test_r14_dtypes_that_pytorch_does_not_multiply_are_refused(dtype: torch.dtyp
 AT_ONCE = [case for case in COMMON if "sample_offset" not in case[0]]
 
 
-@pytest.mark.parametrize(("arguments", "error", "parts"), AT_ONCE, ids=names(AT_ONCE))
+@each_rule(AT_ONCE)
 def test_r14_a_layer_refuses_bad_arguments_when_it_is_made(
     arguments: dict[str, Any], error: type[Exception], parts: list[str]
 ) -> None:

@@ -12,8 +12,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 import dropblock_core as core
 from dropblock_torch import DropBlock1d, DropBlock2d, drop_block, engines, ops
 from dropblock_torch.engines.plan import is_channels_last
+from tests.shared.comparing import RENORMS
+from tests.shared.grid import grid
 
-from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
+from .support import DTYPES, LAYOUTS, any_engine, as_numpy, assert_same_bits
 
 SHAPE = (2, 3, 8, 9)
 SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}
@@ -34,9 +36,7 @@ def gradient(x: Tensor, dy: Tensor, **options: Any) -> Tensor:
 
 
 @any_engine
-@per_channel_or_shared
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("renorm", RENORMS)
+@grid(dtype=DTYPES, renorm=RENORMS, per_channel=[True, False])
 def test_r07_the_gradient_is_the_mask_times_the_scale(
     engine: str, dtype: torch.dtype, renorm: str, per_channel: bool
 ) -> None:
@@ -49,8 +49,7 @@ def test_r07_the_gradient_is_the_mask_times_the_scale(
 
 
 @any_engine
-@any_layout
-@per_channel_or_shared
+@grid(layout=LAYOUTS, per_channel=[True, False])
 def test_r07_the_layouts_of_x_and_dy_are_their_own_affair(engine: str, layout: str, per_channel: bool) -> None:
     for name in ("contiguous", "channels_last"):
         x, dy = LAYOUTS[name](normal()), LAYOUTS[layout](normal(seed=1))
@@ -110,9 +109,7 @@ def registered(x: Tensor) -> Tensor:
 any_path = pytest.mark.parametrize("call", [functional, registered])
 
 
-@any_path
-@any_engine
-@pytest.mark.parametrize("shape", [(2, 2, 5), (1, 2, 3, 4), (1, 1, 3, 3, 3)])
+@grid(call=[functional, registered], engine=["cpu", "tensors"], shape=[(1, 2, 3, 4), (2, 2, 5), (1, 1, 3, 3, 3)])
 def test_gradcheck(call: Callable[[Tensor], Tensor], engine: str, shape: tuple[int, ...]) -> None:
     x = normal(shape, torch.float64).requires_grad_()
     with engines.force(engine):

@@ -14,10 +14,12 @@ from torch import Tensor
 import dropblock_core as core
 from dropblock_torch import drop_block, engines
 from dropblock_torch.engines import cpu
-from tests.core.conftest import golden_params
+from tests.shared.comparing import RENORMS
+from tests.shared.golden import golden_params
+from tests.shared.grid import grid
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
-from .support import DTYPES, LAYOUTS, RENORMS, any_engine, any_layout, as_numpy, assert_same_bits
+from .support import DTYPES, LAYOUTS, any_engine, as_numpy, assert_same_bits
 
 SHAPE = (2, 3, 8, 9)
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
@@ -49,7 +51,7 @@ def activations(draw: st.DrawFn) -> tuple[Tensor, int | tuple[int, ...]]:
 
 
 @any_engine
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     case=activations(), keep_prob=KEEP_PROBS, seed=SEEDS, stream=STREAMS, per_channel=st.booleans(),
     renorm=st.sampled_from(RENORMS), options=OPTIONS, data=st.data(),
@@ -81,9 +83,7 @@ def test_r13_the_mask_is_that_of_the_golden_seeds(engine: str, golden: dict[str,
 
 
 @any_engine
-@any_layout
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("renorm", ["tensor", "map"])
+@grid(layout=LAYOUTS, dtype=DTYPES, renorm=["tensor", "map"])
 def test_r09_output_has_the_dtype_shape_and_memory_format_of_x(
     engine: str, layout: str, dtype: torch.dtype, renorm: str
 ) -> None:
@@ -112,9 +112,7 @@ def test_r09_channels_last_stays_channels_last(
 
 
 @any_engine
-@any_layout
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("held", [float("nan"), float("inf"), -float("inf"), -1.0, -0.0])
+@grid(layout=LAYOUTS, per_channel=[True, False], held=[torch.nan, torch.inf, -torch.inf, -1.0, -0.0])
 def test_r07_a_dropped_unit_is_plus_zero_whatever_it_held(
     engine: str, layout: str, per_channel: bool, held: float
 ) -> None:
@@ -138,8 +136,7 @@ def test_r07_nan_in_a_kept_unit_stays(engine: str) -> None:
 
 
 @any_engine
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("renorm", RENORMS)
+@grid(dtype=DTYPES, renorm=RENORMS)
 def test_r10_nothing_kept_gives_zeros(engine: str, dtype: torch.dtype, renorm: str) -> None:
     # One anchor and gamma 1: the block is the map, whatever the seed.
     for held in (1.0, -torch.inf, torch.nan):
@@ -167,8 +164,7 @@ def test_r09_the_scale_does_not_overflow_in_half_precision() -> None:
 
 
 @any_engine
-@pytest.mark.parametrize("renorm", NOT_SHARED)
-@pytest.mark.parametrize("per_channel", [True, False])
+@grid(renorm=NOT_SHARED, per_channel=[True, False])
 def test_r13_shards_equal_the_whole_batch(engine: str, renorm: str, per_channel: bool) -> None:
     x = uniform((5, 3, 9, 9))
     options: dict[str, Any] = {"seed": 1, "renorm": renorm, "per_channel": per_channel}
@@ -193,9 +189,7 @@ def test_r06_channels_share_a_mask_on_request(engine: str) -> None:
 # Keep few and keep many, so that without interference both branches are met; and each is forced upon both.
 @pytest.mark.parametrize("units_a_seed", [None, 0, 10**9], ids=["measured", "sparse", "dense"])
 @pytest.mark.parametrize("keep_prob", [0.2, 0.9])
-@pytest.mark.parametrize("renorm", ["tensor", "sample"])
-@pytest.mark.parametrize("per_channel", [True, False])
-@any_layout
+@grid(renorm=["tensor", "sample"], per_channel=[True, False], layout=LAYOUTS)
 def test_r13_the_cpus_sparse_and_dense_branches_agree(
     units_a_seed: int | None,
     keep_prob: float,
@@ -226,9 +220,7 @@ def test_r13_the_cpus_sparse_and_dense_branches_agree(
 
 
 @any_engine
-@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 4, 4), (0, 0, 4)])
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("renorm", RENORMS)
+@grid(shape=[(0, 3, 4, 4), (2, 0, 4, 4), (0, 0, 4)], per_channel=[True, False], renorm=RENORMS)
 def test_r14_empty_batches_and_zero_channels_pass_through(
     engine: str, shape: tuple[int, ...], per_channel: bool, renorm: str
 ) -> None:

@@ -259,7 +259,23 @@ def test_docstrings_say_what_they_raise_and_show_an_example(name: str) -> None:
 
 
 def test_importing_it_imports_no_other_framework_and_no_compiler() -> None:
-    others = {"triton", "jax", "tensorflow", "keras", "timm", "torchvision", "torch._inductor", "scipy", "hypothesis"}
-    code = f"import sys, dropblock_torch; print(*sorted({others!r} & set(sys.modules)))"
+    others = {
+        "triton",
+        "jax",
+        "tensorflow",
+        "keras",
+        "timm",
+        "torchvision",
+        "dropblock",
+        "torch._inductor",
+        "scipy",
+        "hypothesis",
+    }
+    # Looking for other packages' layers imports none of them either.
+    code = (
+        "import sys; from torch import nn; import dropblock_torch; "
+        "assert dropblock_torch.replace_dropblock(nn.Sequential(nn.ReLU())) == []; "
+        f"print(*sorted({others!r} & set(sys.modules)))"
+    )
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dropblock_torch import engines, ops
 from dropblock_torch.engines.plan import is_channels_last
+from tests.shared.grid import grid
 
 from .support import LAYOUTS, any_engine, as_numpy
 
@@ -48,9 +49,12 @@ def test_opcheck_of_mask(engine: str, shape: tuple[int, ...], renorm: str, per_c
 
 
 @any_engine
-@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "sliced", "expanded_channels"])
-@pytest.mark.parametrize(("requires_grad", "dtype"), [(True, torch.float32), (False, torch.bfloat16)])
-def test_opcheck_of_apply(engine: str, layout: str, requires_grad: bool, dtype: torch.dtype) -> None:
+@grid(
+    layout=["contiguous", "channels_last", "sliced", "expanded_channels"],
+    kind=[(True, torch.float32), (False, torch.bfloat16)],
+)
+def test_opcheck_of_apply(engine: str, layout: str, kind: tuple[bool, torch.dtype]) -> None:
+    requires_grad, dtype = kind
     x = LAYOUTS[layout](normal().to(dtype)).requires_grad_(requires_grad)
     with engines.force(engine):
         state, scale, _ = ops.mask(*mask_arguments(x))

@@ -1,8 +1,5 @@
 """add_dropblock: the paper's layers, at the paper's places, and nothing else about the model changed."""
 
-import copy
-import importlib
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -11,54 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._dynamo.testing import CompileCounter
 
-from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 from dropblock_core import gamma
 from dropblock_torch import DropBlock2d, drop_block
 from dropblock_torch.placement import add_dropblock
+from tests.shared.comparing import RENORMS
+from tests.shared.grid import grid
 
-torchvision = import_torchvision()
-timm = importlib.import_module("timm")  # it imports torchvision in its turn
-
-Block = Callable[..., nn.Module]
-BASIC = [torchvision.models.resnet.BasicBlock, timm.models.resnet.BasicBlock]
-BOTTLENECK = [torchvision.models.resnet.Bottleneck, timm.models.resnet.Bottleneck]
-any_block = pytest.mark.parametrize("block", BASIC + BOTTLENECK, ids=lambda b: f"{b.__module__}.{b.__name__}")
-
-
-def network(block: Block = BOTTLENECK[0], **options: Any) -> nn.Sequential:
-    """Groups 3 and 4, each of a block with a strided projection and one with an identity skip."""
-    torch.manual_seed(0)
-
-    def group(channels: int) -> nn.Sequential:
-        projection = nn.Sequential(nn.Conv2d(channels, 16, 1, stride=2, bias=False), nn.BatchNorm2d(16))
-        planes = 16 // block.expansion  # type: ignore[attr-defined]
-        return nn.Sequential(block(channels, planes, 2, projection, **options), block(16, planes, **options))
-
-    net = nn.Sequential()
-    net.add_module("layer3", group(8))
-    net.add_module("layer4", group(16))
-    return net
-
-
-def images() -> Tensor:
-    return torch.randn(2, 8, 24, 24, generator=torch.Generator().manual_seed(1))
-
-
-def blocks_of(net: nn.Module) -> list[Any]:
-    return [block for name, group in net.named_children() if name.startswith("layer") for block in group.children()]
-
-
-def calls(net: nn.Module, layers: list[DropBlock2d], x: Tensor) -> list[tuple[DropBlock2d, tuple[int, ...]]]:
-    """The layers a forward pass comes to, with the sizes of the maps they see."""
-    seen: list[Any] = []
-    handles = [layer.register_forward_pre_hook(lambda m, args: seen.append((m, args[0].shape[2:]))) for layer in layers]
-    net(x)
-    for handle in handles:
-        handle.remove()
-    return seen
-
+from .resnets import BASIC, BOTTLENECK, Block, any_block, blocks_of, calls, images, network, timm, torchvision
+from .support import DTYPES
 
 # --- where, and how much --------------------------------------------------------------------------------------------
 
@@ -182,8 +140,7 @@ def test_layers_that_share_a_seed_have_a_stream_each_over_several_calls_too() ->
     assert [layer.stream for layer in layers] == list(range(10, 26))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("renorm", ["tensor", "sample", "map", "expected", "none"])
+@grid(dtype=DTYPES, renorm=RENORMS)
 def test_dropblock_commutes_with_relu_bit_for_bit(renorm: str, dtype: torch.dtype) -> None:
     x = torch.randn(2, 8, 9, 9, generator=torch.Generator().manual_seed(0)).mul_(3).to(dtype)
     x[:, :2, ::2] = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 6e4, -6e4, 1e-7, -1e-7], dtype=dtype)
@@ -239,154 +196,3 @@ def test_overwriting_in_place_spares_what_the_first_convolution_has_saved() -> N
         net(images()).square().sum().backward()
     for plain, overwriting in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(plain.grad, overwriting.grad)
-
-
-# --- what becomes of the model afterwards ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("twin", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"])
-def test_a_copy_has_layers_of_its_own_and_uses_them(twin: Callable[[nn.Module], nn.Module]) -> None:
-    original, placed = network(), network()
-    layers = add_dropblock(placed, block_size=3, seed=1)
-    other = twin(placed)
-    dropped = placed(images())
-    assert torch.equal(other(images()), dropped)
-    theirs = [module for module in other.modules() if isinstance(module, DropBlock2d)]
-    assert len(theirs) == len(layers)
-    assert not set(theirs) & set(layers)
-    for layer in theirs:
-        layer.keep_prob = 1.0
-    assert torch.equal(other(images()), original(images()))
-    assert torch.equal(placed(images()), dropped)
-
-
-def test_a_compiled_model_is_one_graph_and_one_program_for_a_whole_schedule() -> None:
-    torch._dynamo.reset()
-    nets = [network(), network()]
-    layers = [layer for net in nets for layer in add_dropblock(net, block_size=3, seed=1)]
-    counter = CompileCounter()
-    compiled = torch.compile(nets[0], backend=counter, fullgraph=True)
-    for keep_prob in (1.0, 0.95, 0.9):
-        for layer in layers:
-            layer.keep_prob = keep_prob
-        assert torch.equal(compiled(images()), nets[1](images()))
-    assert counter.frame_count == 1
-
-
-def test_a_norm_frozen_by_eval_goes_on_dropping() -> None:
-    original, placed = network(), network()
-    layers = add_dropblock(placed, block_size=3)
-    for net in (original, placed):
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-    assert all(layer.training for layer in layers)
-    assert not torch.equal(placed(images()), original(images()))
-
-
-def test_norms_converted_first_run_their_layers() -> None:
-    net = nn.SyncBatchNorm.convert_sync_batchnorm(network())
-    layers = add_dropblock(net)
-    for module in net.modules():
-        if isinstance(module, nn.SyncBatchNorm):
-            module.eval()  # in training it wants a GPU
-    assert [layer for layer, _ in calls(net, layers, images())] == layers
-
-
-def test_norms_converted_afterwards_stop_training_and_not_evaluation() -> None:
-    net = network()
-    add_dropblock(net)
-    net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    with pytest.raises(RuntimeError, match=r"^bn1 of a Bottleneck was replaced.*convert norms .* first, then call"):
-        net(images())
-    assert torch.equal(net.eval()(images()), network().eval()(images()))
-
-
-def test_cleared_hooks_stop_training() -> None:
-    net = network()
-    add_dropblock(net)
-    net.get_submodule("layer4.1.bn3")._forward_hooks.clear()
-    with pytest.raises(RuntimeError, match=r"^bn3 of a Bottleneck was replaced, or its hooks were cleared"):
-        net(images())
-
-
-# --- what is refused ------------------------------------------------------------------------------------------------
-
-
-def state(net: nn.Module) -> list[Any]:
-    """All that placing could change: modules, attributes and hooks."""
-    return [
-        (name, module, dict(vars(module)), list(module._forward_hooks), list(module._forward_pre_hooks))
-        for name, module in net.named_modules()
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"groups": "34"}, TypeError, r"^groups='34' is not a sequence of ints: .* as in groups=\(3, 4\)$"),
-        ({"groups": 3}, TypeError, r"^groups=3 is not a sequence"),
-        ({"groups": ()}, ValueError, r"^groups=\(\): groups are the numbers"),
-        ({"groups": (0, 4)}, ValueError, r"^groups=\(0, 4\): groups are"),
-        ({"groups": (4, 5)}, ValueError, r"^groups=\(4, 5\): groups are"),
-        ({"groups": (4, 4)}, ValueError, r"^groups=\(4, 4\): .* each once"),
-        ({"groups": (3.0,)}, TypeError, r"^groups=3\.0 is not an integer"),
-        ({"groups": (2, 3)}, ValueError, r"^model is a Sequential without blocks in a layer2: .*model\.module"),
-        ({"keep_prob": 1.5}, ValueError, r"^keep_prob=1\.5 is outside"),
-        ({"block_size": 0}, ValueError, r"^block_size=0 is below 1"),
-        ({"gamma_scale": -1}, ValueError, r"^gamma_scale=-1 is not"),
-        ({"gamma_scale": 2, "calibrated": True, "groups": [4]}, ValueError, r"^gamma_scale=2\.0 with calibrated=True"),
-        ({"calibrated": True}, ValueError, r"^calibrated=True with groups=\(3, 4\): .* groups=\(4,\)"),
-        ({"seed": -1}, ValueError, r"^seed=-1 is outside"),
-        ({"stream": "a"}, TypeError, r"^stream='a' is not an integer"),
-        ({"stream": 2**32 - 2}, ValueError, r"^stream=4294967296 does not fit in 32 bits"),
-        ({"drop_prob": 0.1}, TypeError, r"pass keep_prob=0\.9 for drop_prob=0\.1$"),
-    ],
-    ids=lambda value: str(value) if isinstance(value, dict) else "",
-)
-def test_bad_arguments_are_refused_and_the_model_stays(
-    arguments: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    net = network()
-    before = state(net)
-    with pytest.raises(error, match=message):
-        add_dropblock(net, **arguments)
-    assert state(net) == before
-
-
-REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
-    (
-        "ours already",
-        lambda b: add_dropblock(nn.ModuleDict({"layer4": nn.Sequential(b)}), [4]),
-        r"DropBlock2d at layer",
-    ),
-    ("ours of one's own", lambda b: b.add_module("drop", DropBlock2d()), r"a DropBlock2d at layer4\.1\.drop: .*once"),
-    (
-        "timm's own",
-        lambda b: b.add_module("drop_block", timm.layers.DropBlock2d()),
-        r"a timm\.layers\.drop\.DropBlock2d at layer4\.1\.drop_block: .*drop_block_rate=0\), or use replace_dropblock",
-    ),
-    ("no downsample", lambda b: delattr(b, "downsample"), r"^skip=True, but model has at layer4\.1 .* pass skip=False"),
-    ("a norm too few", lambda b: delattr(b, "bn3"), r"at layer4\.1 a Bottleneck with the children conv1, .* instead$"),
-    ("a norm too many", lambda b: b.add_module("bn4", nn.BatchNorm2d(16)), r"at layer4\.1 a Bottleneck"),
-    ("a fused norm", lambda b: setattr(b, "bn2", nn.Identity()), r"at layer4\.1 a Bottleneck"),
-    ("a list of convolutions", lambda b: b.add_module("convs", nn.ModuleList()), r"at layer4\.1 a Bottleneck"),
-    ("an inner norm", lambda b: setattr(b, "conv2", nn.Sequential(b.conv2, b.bn2)), r"at layer4\.1 a Bottleneck"),
-]
-
-
-@pytest.mark.parametrize(("spoil", "message"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_models_that_do_not_fit_are_refused_and_stay(spoil: Callable[[Any], None], message: str) -> None:
-    net = network()
-    spoil(net.get_submodule("layer4.1"))
-    before = state(net)
-    with pytest.raises(ValueError, match=message):
-        add_dropblock(net)
-    assert state(net) == before
-
-
-def test_a_group_without_blocks_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"without blocks in a layer4"):
-        add_dropblock(nn.ModuleDict({"layer4": nn.Sequential()}), groups=[4])
-    with pytest.raises(ValueError, match=r"at layer4\.0 a ReLU with the children none"):
-        add_dropblock(nn.ModuleDict({"layer4": nn.Sequential(nn.ReLU())}), groups=[4])

@@ -1,8 +1,6 @@
 """replace_dropblock: the same settings in our layers, a true list of what changes, and all or nothing."""
 
 import importlib
-import subprocess
-import sys
 from collections import OrderedDict
 from typing import Any
 
@@ -143,15 +141,6 @@ def test_timm_s_own_placement_is_kept() -> None:
     ]
     with pytest.raises(ValueError, match=r"a DropBlock2d at layer3\.0\.drop_block"):
         add_dropblock(model)
-
-
-def test_nothing_of_the_other_packages_is_imported() -> None:
-    code = (
-        "import sys; from torch import nn; from dropblock_torch import placement, replacement; "
-        "assert replacement.replace_dropblock(nn.Sequential(nn.ReLU())) == []; "
-        "assert not {'torchvision', 'timm', 'dropblock'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- what changes, each sentence tried ------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from dropblock_torch import DropBlock2d, drop_block
+from tests.shared.comparing import RENORMS
+from tests.shared.grid import grid
 
-from .support import DTYPES, RENORMS
+from .support import DTYPES
 
 SHAPE = (2, 3, 8, 9)
 SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}
@@ -33,9 +35,7 @@ def test_func_jacrev_is_the_diagonal_of_the_mask_times_the_scale() -> None:
     assert torch.equal(jacobian, drop_block(torch.ones_like(x), 0.6, 2, seed=4).reshape(-1).diag())
 
 
-@pytest.mark.parametrize("in_dim", [0, 1, -1])
-@pytest.mark.parametrize("renorm", RENORMS)
-@pytest.mark.parametrize("per_channel", [True, False])
+@grid(in_dim=[0, 1, -1], renorm=RENORMS, per_channel=[True, False])
 def test_vmap_counts_over_each_example_alone(in_dim: int, renorm: str, per_channel: bool) -> None:
     x = normal((4, *SHAPE))
     options: dict[str, Any] = SEEDED | {"renorm": renorm, "per_channel": per_channel}
@@ -81,8 +81,7 @@ def test_vmap_of_grad_gives_each_examples_gradient(randomness: str) -> None:
     assert torch.equal(y[0], y[1]) == (randomness == "same")
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("renorm", RENORMS)
+@grid(dtype=DTYPES, renorm=RENORMS)
 def test_autocast_leaves_the_dtype_of_x(dtype: torch.dtype, renorm: str) -> None:
     x = normal().to(dtype).requires_grad_()
     expected = drop_block(x, **SEEDED, renorm=renorm)

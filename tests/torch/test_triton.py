@@ -11,6 +11,7 @@ import torch
 import dropblock_core
 from dropblock_core.stream import threshold_word, thresholds
 from dropblock_torch import drop_block, engines
+from tests.shared.grid import grid
 
 pytest.importorskip("triton")
 from dropblock_torch.engines import kernels
@@ -62,9 +63,7 @@ def test_r13_the_kernels_draw_the_mask_of_numpy(shape: tuple[int, ...], block: A
     assert agrees(activations(shape), keep_prob, block, sample_offset=2**32 - 9, stream=2**32 - 1)
 
 
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("renorm", ["sample", "map", "expected", "none"])
-@pytest.mark.parametrize("channels_last", [False, True])
+@grid(per_channel=[True, False], renorm=["sample", "map", "expected", "none"], channels_last=[False, True])
 def test_r08_the_kernels_count_over_every_scope_in_both_layouts(
     per_channel: bool, renorm: str, channels_last: bool
 ) -> None:
