@@ -20,9 +20,32 @@ NO_CHECKPOINTS = {
 }
 
 
+# An example as a program: its module, and options that end in a checkpoint. It runs to the end, keeping the checkpoint
+# after one epoch, which is that of a run stopped there; goes on from a copy of that; and is asked to go on once more.
+WHOLE = """
+import importlib, pathlib, shutil, sys
+
+example = importlib.import_module(sys.argv.pop(1))
+save, last = example.save, pathlib.Path(sys.argv[-1])
+first, resumed = last.with_stem("first"), last.with_stem("resumed")
+
+def kept(path, epoch, *rest):
+    save(path, epoch, *rest)
+    if epoch == 1:
+        shutil.copy(path, first)
+
+example.save = kept
+example.main(standalone_mode=False)
+shutil.copy(first, resumed)
+for path in (resumed, last):
+    example.main([*sys.argv[1:-1], str(path), "--resume"], standalone_mode=False)
+"""
+
+
 def run(*command: str, **environment: str) -> list[str]:
-    """Run Python as a user does, and return the lines it prints."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    """Run Python as a user does, the examples where it looks for modules, and return the lines it prints."""
+    path = os.pathsep.join(filter(None, (str(EXAMPLES), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment}
     done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

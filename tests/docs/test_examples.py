@@ -18,6 +18,7 @@ from tests.docs.example_support import (  # noqa: E402
     EXAMPLES,
     FEW,
     NO_CHECKPOINTS,
+    WHOLE,
     documented_options_exist,
     imported,
     refusal,
@@ -27,10 +28,6 @@ from tests.docs.example_support import (  # noqa: E402
 )
 
 PATH = EXAMPLES / "pytorch_fashion_mnist.py"
-
-
-def train(*options: str) -> list[str]:
-    return run(str(PATH), *FEW, *options)
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +41,36 @@ def images(example: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A run that left after its first epoch: its checkpoint, and what it printed."""
-    path = tmp_path_factory.mktemp("stopped") / "run.pt"
-    return path, train("--checkpoint", str(path), "--stop-after", "1")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A run: the folder with its checkpoints, and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run("-c", WHOLE, "pytorch_fashion_mnist", *FEW, "--checkpoint", str(folder / "last.pt"))
 
 
-def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(
-    example: Any, stopped: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    checkpoint, first = stopped
-    resumed, whole = tmp_path / "resumed.pt", tmp_path / "whole.pt"
-    resumed.write_bytes(checkpoint.read_bytes())
-    rest = train("--checkpoint", str(resumed), "--resume")
-    lines = train("--checkpoint", str(whole))
-    assert first + rest == lines
-    assert resumed.read_bytes() == whole.read_bytes() != checkpoint.read_bytes()
+@pytest.fixture(scope="module")
+def stopped(whole: tuple[Path, list[str]]) -> Path:
+    return whole[0] / "first.pt"
+
+
+def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(whole: tuple[Path, list[str]]) -> None:
+    folder, (*lines, rest, done) = whole
+    first, last, resumed = (folder / f"{name}.pt" for name in ("first", "last", "resumed"))
+    assert done == f"all epochs are done: {last} holds the trained network"
     assert [line.split("keep_prob ")[1] for line in lines] == ["0.9500", "0.9000"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed.pt", "whole.pt"]
+    assert rest == lines[1]
+    assert resumed.read_bytes() == last.read_bytes() != first.read_bytes()
+    assert sorted(path.name for path in folder.iterdir()) == ["first.pt", "last.pt", "resumed.pt"]
 
-    state = torch.load(whole)
+    state = torch.load(last)
     assert (state["epoch"], state["keep_prob"]) == (2, {"last_step": 8, "keep_prob": 0.9})
 
-    result = CliRunner().invoke(example.main, [*FEW, "--checkpoint", str(whole), "--resume"])
-    assert result.output == f"all epochs are done: {whole} holds the trained network\n"
+
+def test_stop_after_leaves_the_checkpoint_to_go_on_from(example: Any, stopped: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    result = CliRunner().invoke(example.main, [*FEW, "--checkpoint", str(path), "--stop-after", "1"])
+    assert result.output.startswith("epoch 1/2 ")
+    assert result.output.count("\n") == 1
+    assert torch.load(path)["epoch"] == torch.load(stopped)["epoch"] == 1
 
 
 def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(example: Any) -> None:
@@ -138,8 +141,8 @@ def test_a_wrong_command_is_refused_with_a_remedy(example: Any, options: list[st
     assert message in refusal(example, *FEW, *options)
 
 
-def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    refuses_what_is_there(example, stopped[0])
+def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: Path) -> None:
+    refuses_what_is_there(example, stopped)
 
 
 @pytest.mark.parametrize(
@@ -153,10 +156,10 @@ def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tu
     ids=[*NO_CHECKPOINTS, "another dict", "a list", "a module"],
 )
 def test_what_is_no_checkpoint_is_refused(
-    example: Any, stopped: tuple[Path, list[str]], tmp_path: Path, write: Callable[[Path, bytes], Any]
+    example: Any, stopped: Path, tmp_path: Path, write: Callable[[Path, bytes], Any]
 ) -> None:
     path = tmp_path / "run.pt"
-    write(path, stopped[0].read_bytes())
+    write(path, stopped.read_bytes())
     message = refusal(example, *FEW, "--checkpoint", str(path), "--resume")
     assert f"{path} cannot be used as a checkpoint of this example" in message
 

@@ -1,8 +1,7 @@
 """The JAX example runs: a stopped run goes on bit for bit, one program serves the schedule, mistakes get a sentence."""
 
 import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.docs.example_support import (  # noqa: E402
     EXAMPLES,
     FEW,
     NO_CHECKPOINTS,
+    WHOLE,
     documented_options_exist,
     imported,
     refusal,
@@ -31,50 +31,29 @@ PATH = EXAMPLES / "jax_fashion_mnist.py"
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
-    """Run the example as a user does, and return the lines it prints. What one run compiled serves the next."""
-    cache = str(tmp_path_factory.mktemp("compiled"))
-    environment = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    return partial(run, str(PATH), *FEW, XLA_FLAGS="", **environment)
-
-
-@pytest.fixture(scope="module")
 def example() -> Any:
     return imported(PATH)
 
 
-@pytest.fixture(scope="module")
-def stopped(train: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A run that left after its first epoch: its checkpoint, and what it printed."""
-    path = tmp_path_factory.mktemp("stopped") / "run.npz"
-    return path, train("--checkpoint", str(path), "--stop-after", "1")
+def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(tmp_path: Path) -> None:
+    first, last, resumed = (tmp_path / f"{name}.npz" for name in ("first", "last", "resumed"))
+    quickly = {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # which compiles in half the time
+    *whole, rest, done = run("-c", WHOLE, "jax_fashion_mnist", *FEW, "--checkpoint", str(last), **quickly)
+    assert done == f"all epochs are done: {last} holds the trained network"
+    assert [line.split("keep_prob ")[1] for line in whole] == ["0.9500", "0.9000"]
+    assert rest == whole[1]
+    assert resumed.read_bytes() == last.read_bytes() != first.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.npz", "last.npz", "resumed.npz"]
 
-
-def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(
-    train: Callable[..., list[str]], stopped: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    checkpoint, first = stopped
-    resumed, whole = tmp_path / "resumed.npz", tmp_path / "whole.npz"
-    resumed.write_bytes(checkpoint.read_bytes())
-    rest = train("--checkpoint", str(resumed), "--resume")
-    lines = train("--checkpoint", str(whole))
-    assert first + rest == lines
-    assert resumed.read_bytes() == whole.read_bytes() != checkpoint.read_bytes()
-    assert [line.split("keep_prob ")[1] for line in lines] == ["0.9500", "0.9000"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed.npz", "whole.npz"]
-
-    with np.load(whole) as saved:
+    with np.load(last) as saved:
         assert json.loads(saved["about"].item())["epoch"] == 2
         assert saved["['optimizer']['step'].value"] == 8
         counts = [saved[name] for name in saved.files if name.endswith("['rngs']['count'].value")]
     assert counts == [8] * 12  # one key a step for each layer, and none for evaluation
 
-    assert train("--checkpoint", str(whole), "--resume") == [f"all epochs are done: {whole} holds the trained network"]
 
-
-@pytest.fixture
-def traced(example: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the example a network that is quick to compile, and collect each keep_prob that this is given."""
+def small(example: Any, seen: list[Any]) -> type:
+    """A network that is quick to compile, which notes each keep_prob that it is given."""
 
     class Net(nnx.Module):
         def __init__(self, block_size: int, rngs: Any) -> None:
@@ -85,20 +64,47 @@ def traced(example: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 seen.append(keep_prob)
             return self.head(self.drop(images[:, ::4, ::4, None] / 255.0, keep_prob=keep_prob).mean((1, 2)))
 
-    seen: list[Any] = []
-    monkeypatch.setattr(example, "ResNet", Net)
-    return seen
+    return Net
 
 
-def test_one_program_serves_the_whole_schedule(example: Any, traced: list[Any]) -> None:
+def output(example: Any, *options: str) -> str:
+    return CliRunner().invoke(example.main, [*FEW, *options], catch_exceptions=False).output
+
+
+@pytest.fixture(scope="module")
+def quick(example: Any) -> Iterator[Any]:
+    """The example with that network, compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(example, "ResNet", small(example, []))
+        yield example
+
+
+@pytest.fixture(scope="module")
+def stopped(quick: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of that network which left after its first epoch: its checkpoint, and what it printed."""
+    path = tmp_path_factory.mktemp("stopped") / "run.npz"
+    return path, output(quick, "--checkpoint", str(path), "--stop-after", "1")
+
+
+def test_stop_after_leaves_a_run_to_go_on_with(quick: Any, stopped: tuple[Path, str], tmp_path: Path) -> None:
+    checkpoint, first = stopped
+    path = tmp_path / "run.npz"
+    path.write_bytes(checkpoint.read_bytes())
+    rest = output(quick, "--checkpoint", str(path), "--resume")
+    assert first + rest == output(quick) != output(quick, "--seed", "1")
+
+
+def test_one_program_serves_the_whole_schedule(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[Any] = []
+    monkeypatch.setattr(example, "ResNet", small(example, traced))
     result = CliRunner().invoke(example.main, FEW, catch_exceptions=False)
     assert [line.split("keep_prob ")[1] for line in result.output.splitlines()] == ["0.9500", "0.9000"]
     assert len(traced) == 1
     assert isinstance(traced[0], jax.core.Tracer)
 
 
-def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_the_network_has_the_paper_s_layers_on_the_paper_s_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    example, seen = imported(PATH), []
 
     def spy(layer: Any, x: Any, *, keep_prob: Any) -> Any:
         seen.append((x.shape[1], layer.block_size, dict(layer.options).get("gamma_scale", 1.0), keep_prob))
@@ -126,12 +132,10 @@ def test_a_wrong_command_is_refused_with_a_remedy(example: Any, options: list[st
     assert message in refusal(example, *FEW, *options)
 
 
-@pytest.mark.usefixtures("traced")
-def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tuple[Path, list[str]]) -> None:
-    refuses_what_is_there(example, stopped[0])
+def test_a_checkpoint_serves_the_run_that_made_it_only(quick: Any, stopped: tuple[Path, str]) -> None:
+    refuses_what_is_there(quick, stopped[0])
 
 
-@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     "write",
     [
@@ -145,11 +149,11 @@ def test_a_checkpoint_serves_the_run_that_made_it_only(example: Any, stopped: tu
     ids=[*NO_CHECKPOINTS, "a hole", "no settings", "a list", "another npz", "npy"],
 )
 def test_what_is_no_checkpoint_is_refused(
-    example: Any, stopped: tuple[Path, list[str]], tmp_path: Path, write: Callable[[Path, bytes], Any]
+    quick: Any, stopped: tuple[Path, str], tmp_path: Path, write: Callable[[Path, bytes], Any]
 ) -> None:
     path = tmp_path / "run.npz"
     write(path, stopped[0].read_bytes())
-    message = refusal(example, *FEW, "--checkpoint", str(path), "--resume")
+    message = refusal(quick, *FEW, "--checkpoint", str(path), "--resume")
     assert f"{path} cannot be used as a checkpoint of this example" in message
 
 
