@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -87,6 +88,16 @@ def test_markdown_has_a_row_a_subject_and_whatever_it_says_stays_text() -> None:
     evidence = {"summary": "s", "reason": "r", "reproduce": "python -c 'a | b'"}
     known = replace(wrong, results=[replace(wrong.results[0], evidence=evidence)])
     assert "| s (r) | `python -c 'a \\| b'` |" in matrix.as_markdown([known])
+
+
+def test_a_subject_that_cannot_be_had_is_an_error_in_junit_and_a_row_in_the_file(tmp_path: Path) -> None:
+    json_junit.write_junit([unavailable()], tmp_path / "junit.xml")
+    (suite,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    ((error,),) = suite
+    assert (suite.get("tests"), suite.get("errors"), error.tag) == ("1", "1", "error")
+    assert error.get("message") == "no module | named [x](y)"
+    matrix.write_markdown([unavailable()], tmp_path / "matrix.md")
+    assert (tmp_path / "matrix.md").read_text(encoding="utf-8") == matrix.as_markdown([unavailable()])
 
 
 # --- diff -----------------------------------------------------------------------------------------------------------
