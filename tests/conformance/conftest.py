@@ -1,6 +1,5 @@
 """A small profile by name, a list of temporary checks, and modules for processes of their own to load."""
 
-import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dropblock_conformance import checks as listed
-from dropblock_conformance.judging import statistical
 from dropblock_conformance.judging.check import Check
 from dropblock_conformance.judging.profile import PROFILES
 
@@ -21,14 +19,6 @@ def profiles_of_tests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, profile in PROFILES_OF_TESTS.items():
             patch.setitem(PROFILES, name, profile)
-        yield
-
-
-@pytest.fixture(autouse=True, scope="session")
-def sizes_planned_once() -> Iterator[None]:
-    """A sample size follows from its arguments alone, takes a second a subject, and is asked for by most tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistical, "plan", functools.cache(statistical.plan))
         yield
 
 

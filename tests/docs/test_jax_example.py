@@ -35,6 +35,7 @@ def example() -> Any:
     return imported(PATH)
 
 
+@pytest.mark.exhaustive  # half a minute of compilation, where the test of --stop-after shares its programs
 def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(tmp_path: Path) -> None:
     first, last, resumed = (tmp_path / f"{name}.npz" for name in ("first", "last", "resumed"))
     quickly = {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # which compiles in half the time

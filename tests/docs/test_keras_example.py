@@ -103,6 +103,7 @@ def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(backend: str
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.keras", "last.keras", "resumed.keras"]
 
 
+@pytest.mark.exhaustive
 def test_stop_after_leaves_a_run_to_go_on_with(example: Any, stopped: tuple[Path, str], tmp_path: Path) -> None:
     checkpoint, first = stopped
     path = tmp_path / "run.keras"

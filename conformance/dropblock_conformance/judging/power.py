@@ -5,6 +5,8 @@ The smallest number of trials with which :func:`inference.judge` says `conforms`
 approximated: the counts that lead to each outcome are found from the binomial law, and their probabilities summed.
 """
 
+from functools import lru_cache
+
 from scipy.stats import binom, norm
 
 from dropblock_conformance.judging.inference import Event
@@ -28,6 +30,7 @@ def outcome_probabilities(event: Event, trials: int, margin: float, alpha: float
     return max(0.0, conforms), deviates
 
 
+@lru_cache(maxsize=1024)  # a run asks twice, before it starts and at each check, and all its subjects ask alike
 def plan(event: Event, margin: float, alpha: float, power: float = POWER) -> int:
     """The number of trials, to within 1%, that `power` needs on every side."""
 
