@@ -23,7 +23,7 @@ def profiles_of_tests() -> Iterator[None]:
 
 
 @pytest.fixture
-def register_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def only_checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the given checks the only ones there are."""
 
     def swap(*checks: Check) -> None:

@@ -1,4 +1,4 @@
-"""The register of checks, and the randomness each works with."""
+"""What checks there are, and the randomness each works with."""
 
 import importlib
 import re
@@ -82,9 +82,9 @@ def test_streams_are_the_same_in_every_process() -> None:
     assert context(check_id="law.paper").digest == 276332127755333467822291931365381138158
 
 
-def test_a_new_check_shifts_no_stream(register_only) -> None:
+def test_a_new_check_shifts_no_stream(only_checks) -> None:
     before = numbers(check_id="law.paper")
-    register_only(check_that_finds(finding(Verdict.CONFORMS)), *CHECKS.values())
+    only_checks(check_that_finds(finding(Verdict.CONFORMS)), *CHECKS.values())
     assert numbers(check_id="law.paper") == before
 
 

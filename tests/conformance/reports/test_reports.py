@@ -106,8 +106,8 @@ def test_the_schema_knows_every_field_that_is_written(reports: list[Report]) -> 
     assert set(law["evidence"]["attempts"][0]["data"]["tests"][0]) == set(schema["test"]["properties"])
 
 
-def test_nan_and_infinity_become_null(register_only: Any, tmp_path: Path) -> None:
-    register_only(check_that_finds(*[finding(Verdict.DEVIATES, effect=float("inf"))] * 2))
+def test_nan_and_infinity_become_null(only_checks: Any, tmp_path: Path) -> None:
+    only_checks(check_that_finds(*[finding(Verdict.DEVIATES, effect=float("inf"))] * 2))
     (report,) = validated([certify(NUMPY, profile="quick")], tmp_path / "report.json")["reports"]
     assert report["results"][0]["effect"] is None
     assert report["results"][0]["evidence"]["attempts"][0]["effect"] is None

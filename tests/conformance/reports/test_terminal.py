@@ -59,8 +59,8 @@ def test_neither_markup_nor_control_characters_of_a_subject_are_obeyed(name: str
     assert report.results[0].repeat.replace(name, shown) in seen()
 
 
-def test_a_reason_with_markup_is_shown_as_it_is(register_only: Any) -> None:
-    register_only(check_that_finds(*[finding(Verdict.DEVIATES)] * 2))
+def test_a_reason_with_markup_is_shown_as_it_is(only_checks: Any) -> None:
+    only_checks(check_that_finds(*[finding(Verdict.DEVIATES)] * 2))
     expect = [Deviation("temporary.check", "[bold]known[/nothing]", effect=(0, 1))]
     to, seen = console()
     terminal.show_report(to, certify(NUMPY, profile="quick", expect=expect))
@@ -142,11 +142,11 @@ def test_the_plan_says_sizes_alpha_margin_and_promise() -> None:
 
 
 @pytest.fixture
-def one_of_each(register_only: Any) -> Report:
+def one_of_each(only_checks: Any) -> Report:
     """A report with all eight outcomes."""
     conforms, deviates, open_ = (finding(v, e) for v, e in zip(Verdict, (0.0, 0.25, 0.00001), strict=True))
     twice = [deviates, deviates]
-    register_only(
+    only_checks(
         check_that_finds(conforms, id="c.conforms"),
         check_that_finds(*twice, id="c.deviates"),
         check_that_finds(*twice, id="c.declared"),

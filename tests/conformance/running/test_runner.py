@@ -68,8 +68,8 @@ WITHIN, ELSEWHERE, RAISES, RAISES_OTHER = (
         ((DEVIATES, crash()), RAISES, Outcome.DECLARED),
     ],
 )
-def test_outcomes(register_only: Callable[..., None], findings: Any, expect: Any, outcome: Outcome) -> None:
-    register_only(check_that_finds(*findings))
+def test_outcomes(only_checks: Callable[..., None], findings: Any, expect: Any, outcome: Outcome) -> None:
+    only_checks(check_that_finds(*findings))
     (result,) = certify(NUMPY, profile="tiny", expect=expect).results
     assert result.outcome == outcome
     assert (result.id, result.title, result.rule) == (ID, "A title", "R1 · line 1")
@@ -81,29 +81,29 @@ def test_outcomes(register_only: Callable[..., None], findings: Any, expect: Any
     assert result.effect == (seen[0].effect if seen == list(findings) else None)  # a crash has no effect
 
 
-def test_not_applicable_says_what_is_not_claimed_and_runs_nothing(register_only: Callable[..., None]) -> None:
-    register_only(check_that_finds(BOOM, needs=lambda subject: "does not claim to fly"))
+def test_not_applicable_says_what_is_not_claimed_and_runs_nothing(only_checks: Callable[..., None]) -> None:
+    only_checks(check_that_finds(BOOM, needs=lambda subject: "does not claim to fly"))
     (result,) = certify(NUMPY, profile="tiny").results
     assert (result.outcome, result.summary, result.effect) == (Outcome.NOT_APPLICABLE, "does not claim to fly", None)
 
 
 def test_a_deviation_that_does_not_repeat_is_inconclusive_with_both_attempts_in_the_evidence(
-    register_only: Callable[..., None],
+    only_checks: Callable[..., None],
 ) -> None:
-    register_only(check_that_finds(DEVIATES, CONFORMS))
+    only_checks(check_that_finds(DEVIATES, CONFORMS))
     (result,) = certify(NUMPY, profile="tiny").results
     assert result.summary == "deviated, but not again on a fresh stream: seen to deviate"
     assert [attempt["verdict"] for attempt in result.evidence["attempts"]] == ["deviates", "conforms"]
 
 
-def test_the_second_attempt_has_a_stream_of_its_own(register_only: Callable[..., None]) -> None:
+def test_the_second_attempt_has_a_stream_of_its_own(only_checks: Callable[..., None]) -> None:
     seen: list[int] = []
 
     def run(context: Any) -> Finding:
         seen.append(context.new_seed())
         return DEVIATES
 
-    register_only(check_of(run))
+    only_checks(check_of(run))
     certify(NUMPY, profile="tiny")
     assert len(set(seen)) == len(seen) == 2
 
@@ -117,15 +117,15 @@ def test_the_second_attempt_has_a_stream_of_its_own(register_only: Callable[...,
     ],
 )
 def test_what_was_declared_and_was_not_so_is_told(
-    register_only: Callable[..., None], findings: Any, expect: Any, summary: str
+    only_checks: Callable[..., None], findings: Any, expect: Any, summary: str
 ) -> None:
-    register_only(check_that_finds(*findings))
+    only_checks(check_that_finds(*findings))
     (result,) = certify(NUMPY, profile="tiny", expect=expect).results
     assert result.summary == summary
 
 
-def test_an_exception_declared_and_an_effect_seen_names_the_exception(register_only: Callable[..., None]) -> None:
-    register_only(check_that_finds(DEVIATES, DEVIATES))
+def test_an_exception_declared_and_an_effect_seen_names_the_exception(only_checks: Callable[..., None]) -> None:
+    only_checks(check_that_finds(DEVIATES, DEVIATES))
     (result,) = certify(NUMPY, profile="tiny", expect=RAISES).results
     assert result.summary.startswith("the exception ")
     assert "RuntimeError" in result.summary
