@@ -1,15 +1,16 @@
 """Cases that Hypothesis draws from a seed alone, whatever else the process has loaded.
 
 Hypothesis also tries numbers that it finds in the source of loaded modules, so what it draws would depend on them. No
-option turns that off: this file alone knows the two private names behind it. Where a version of Hypothesis lacks them
-the checks still run, and what they draw may then depend on the modules.
+option turns that off: this file alone knows the private names behind it. Where a version of Hypothesis lacks them the
+checks still run, and what they draw may then depend on the modules.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, register_random, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def play(
         body(case)
 
     blind_to_modules()
+    start_fast()
     outer = getattr(_playing, "cache", None)
     _playing.cache = {}
     try:
@@ -101,3 +103,23 @@ def blind_to_modules() -> bool:
             providers._get_local_constants = of_modules
             providers.CONSTANTS_CACHE = CacheByThread(cache)  # type: ignore[assignment]
         return True
+
+
+_shared = [Random()]
+
+
+def start_fast() -> None:
+    """Have Hypothesis start in a new thread without a search through all objects of the process.
+
+    It registers a generator for each thread that lacks one, and looks for the generator's owner: a second where a
+    framework is loaded, and every check has a thread of its own. All of them can share one, because :func:`play` gives
+    the seed. Older versions have one for all threads by themselves.
+    """
+    from hypothesis import core
+
+    (random,) = owner = list(_shared)  # a new list: the search does not see what the garbage collector has frozen
+    with _lock:
+        register_random(random)  # searches the first time alone
+    own = getattr(core, "threadlocal", None)
+    if own is not None and getattr(own, "_hypothesis_global_random", owner) is None:
+        own._hypothesis_global_random = random

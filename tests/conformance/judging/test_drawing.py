@@ -70,6 +70,18 @@ def test_hypothesis_is_patched_once_however_many_threads_ask() -> None:
     assert not isinstance(providers.CONSTANTS_CACHE.everybodys, CacheByThread)
 
 
+def test_no_thread_but_the_first_searches_the_objects_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn(NUMBERS, 0, 1)
+    searches: list[object] = []
+    monkeypatch.setattr("gc.get_referrers", lambda *objects: searches.append(objects) or [objects])
+    found: list[list[int]] = []
+    thread = threading.Thread(target=lambda: found.append(drawn(NUMBERS, 0, 3)))
+    thread.start()
+    thread.join()
+    assert found == [drawn(NUMBERS, 0, 3)]
+    assert searches == []
+
+
 @pytest.mark.parametrize("name", ["_get_local_constants", "CONSTANTS_CACHE"])
 def test_without_the_private_names_cases_are_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     names = {"_get_local_constants": None, "CONSTANTS_CACHE": {}}
