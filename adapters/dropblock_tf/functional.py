@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from dropblock_core import validate
 from dropblock_core.call import Call
-from dropblock_tf import keys, program, unknown_sizes
+from dropblock_tf import host, keys, program
 from dropblock_tf.threshold import Threshold
 
 
@@ -96,11 +96,13 @@ def drop_block(
     if not training or call.drops_nothing:
         return x
     key = keys.words_of(seed, generator)
+    if host.is_at_hand(x) and not across_replicas:
+        return host.drop_eagerly(x, call, key, sample_offset, stream, channels_last)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)
     if None in shape[2:]:
         if across_replicas:
             raise ValueError("across_replicas=True needs spatial sizes that the graph knows: set them on the input")
-        return unknown_sizes.drop(x, keep_prob, key, sample_offset, stream, channels_last, options)
+        return host.drop_unknown_sizes(x, keep_prob, key, sample_offset, stream, channels_last, options)
     if has_value:
         threshold = Threshold.of_gamma(call.gamma, call.segments)
     else:

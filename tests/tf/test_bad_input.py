@@ -172,6 +172,13 @@ def test_r14_what_is_known_is_refused_at_the_trace_whatever_is_not(sizes: int | 
         traced(spec, sample_offset=-1)
 
 
+@pytest.mark.parametrize("name", ["sample_offset", "stream"])
+def test_r14_a_number_in_a_tensor_is_looked_at_where_it_has_a_value(name: str) -> None:
+    x = tf.ones([2, 8, 8, 3])
+    with pytest.raises(ValueError, match=f"{name}=-1"):
+        drop_block(x, seed=4, **{name: tf.constant(-1, tf.int64)})
+
+
 def test_r14_an_empty_axis_is_refused_when_a_graph_meets_it() -> None:
     call = traced(tf.TensorSpec([None, None, None, 3]), seed=4)
     with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(EMPTY)):

@@ -27,7 +27,7 @@ from tests.shared.golden import golden_params, kind_of_map
 from tests.shared.grid import grid
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
-from .support import DTYPES, any_program, any_way, eagerly, in_graph, in_xla, normal, seed_words
+from .support import DTYPES, any_program, any_way, eagerly, in_graph, in_xla, normal, seed_words, with_gradient
 
 KEEP_PROBS = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
 OPTIONS = st.sampled_from([{}, {"calibrated": True}]) | st.floats(0, 4).map(lambda scale: {"gamma_scale": scale})
@@ -190,6 +190,20 @@ def test_r13_a_graph_may_leave_all_sizes_but_the_channels_open(number: int, data
     feat = st.tuples(*[st.integers(1, 40 if len(PROGRAMS[number]["feat"]) < 3 else 9)] * len(PROGRAMS[number]["feat"]))
     drawn = data.draw(operands(feat, st.integers(0, 4)))
     check_program(number, in_graph, "unknown", drawn)
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("renorm", ["tensor", "map", "expected"])
+def test_r13_eagerly_on_another_device_than_numpys_the_operations_give_its_mask(
+    monkeypatch: pytest.MonkeyPatch, renorm: str, data_format: str
+) -> None:
+    monkeypatch.setattr("dropblock_tf.host.is_at_hand", lambda x: False)
+    monkeypatch.setattr("dropblock_tf.host.drop_eagerly", None)
+    options: dict[str, Any] = {**SEEDED, "renorm": renorm, "data_format": data_format}
+    x = normal(in_order(2, (8, 9), 3, data_format))
+    y, dx = with_gradient(**options)(x, x)
+    assert_is_numpys(y, numpys(x, **options))
+    assert_is_numpys(dx, numpys(x, **options))
 
 
 @pytest.mark.parametrize("golden", golden_params("seeds.json", once=kind_of_map))
