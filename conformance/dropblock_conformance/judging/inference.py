@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import beta, binom
+
+from dropblock_conformance.judging.binomial import at_least, at_most, interval
 
 
 class Verdict(StrEnum):
@@ -58,7 +58,10 @@ def one_seed(name: str, gamma: float, anchors: int) -> Event:
     def effect(p: float) -> float:
         if p >= probability(ceiling):
             return ceiling
-        return float(brentq(lambda e: probability(e) - p, -1.0, ceiling, xtol=1e-12))
+        low, high = -1.0, ceiling
+        while low < (middle := (low + high) / 2) < high:  # halved until no number lies between
+            low, high = (middle, high) if probability(middle) < p else (low, middle)
+        return middle
 
     return Event(name, probability, effect)
 
@@ -86,13 +89,6 @@ class Judgement:
     randomised_p: float
 
 
-def interval(successes: int, trials: int, alpha: float) -> tuple[float, float]:
-    """Clopper-Pearson: covers the true probability with at least ``1 - alpha``, for every n and p."""
-    low = beta.ppf(alpha / 2, successes, trials - successes + 1) if successes > 0 else 0.0
-    high = beta.isf(alpha / 2, successes + 1, trials - successes) if successes < trials else 1.0
-    return float(low), float(high)
-
-
 def judge(
     event: Event, successes: int, trials: int, margin: float, alpha: float, rng: np.random.Generator
 ) -> Judgement:
@@ -109,8 +105,7 @@ def judge(
     else:
         verdict = Verdict.INCONCLUSIVE
     p0 = event.probability(0.0)
-    below, at = float(binom.cdf(successes - 1, trials, p0)), float(binom.pmf(successes, trials, p0))
-    above = float(binom.sf(successes, trials, p0))
+    below, up_to = at_most(successes - 1, trials, p0), at_most(successes, trials, p0)
     return Judgement(
         event=event.name,
         successes=successes,
@@ -122,8 +117,8 @@ def judge(
         margin=margin,
         alpha=alpha,
         verdict=verdict,
-        p_value=min(1.0, 2 * (at + min(below, above))),
-        randomised_p=below + rng.random() * at,
+        p_value=min(1.0, 2 * min(up_to, at_least(successes, trials, p0))),
+        randomised_p=below + rng.random() * (up_to - below),
     )
 
 

@@ -7,8 +7,9 @@ approximated: the counts that lead to each outcome are found from the binomial l
 
 from functools import lru_cache
 
-from scipy.stats import binom, norm
+from scipy.special import ndtri
 
+from dropblock_conformance.judging.binomial import at_least, at_most, least_with, most_with
 from dropblock_conformance.judging.inference import Event
 
 POWER = 0.999
@@ -21,12 +22,10 @@ def outcome_probabilities(event: Event, trials: int, margin: float, alpha: float
     p = event.probability(effect)
     # A Clopper-Pearson bound clears a value just when the binomial tail beyond the count is at most alpha / 2 there:
     # lower bound >= v  <=>  P(X >= k | v) <= alpha / 2, and the upper bound alike.
-    least_above_low = int(binom.isf(alpha / 2, trials, p_low)) + 1
-    most_below_high = int(binom.ppf(alpha / 2, trials, p_high)) - 1
-    least_above_high = int(binom.isf(alpha / 2, trials, p_high)) + 1
-    most_below_low = int(binom.ppf(alpha / 2, trials, p_low)) - 1
-    conforms = float(binom.cdf(most_below_high, trials, p) - binom.cdf(least_above_low - 1, trials, p))
-    deviates = float(binom.cdf(most_below_low, trials, p) + binom.sf(least_above_high - 1, trials, p))
+    least_above_low, most_below_high = least_with(alpha / 2, trials, p_low), most_with(alpha / 2, trials, p_high)
+    least_above_high, most_below_low = least_with(alpha / 2, trials, p_high), most_with(alpha / 2, trials, p_low)
+    conforms = at_most(most_below_high, trials, p) - at_most(least_above_low - 1, trials, p)
+    deviates = at_most(most_below_low, trials, p) + at_least(least_above_high, trials, p)
     return max(0.0, conforms), deviates
 
 
@@ -44,7 +43,7 @@ def plan(event: Event, margin: float, alpha: float, power: float = POWER) -> int
 
     # A normal approximation to start from, then doubling and halving by the exact law.
     p, step = event.probability(0.0), abs(event.probability(margin) - event.probability(-margin)) / 2
-    spread = float(norm.isf(alpha / 2) + norm.isf((1 - power) / 2))
+    spread = -float(ndtri(alpha / 2) + ndtri((1 - power) / 2))
     trials = max(16, int(p * (1 - p) * (spread / step) ** 2))
     enough, short = trials, trials
     while not is_enough(enough):

@@ -168,6 +168,11 @@ def under_way(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]
             process.kill()
 
 
+def wait_until_written(file: Path) -> None:
+    """The subject's process may be at the check that waits before its results have been written down."""
+    wait_until(lambda: file.exists() and len(file.read_text().splitlines()) > len(FINISHED))
+
+
 def reports(tmp_path: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
     """What the command, in this process and without an interruption, reports and prints."""
     output = tmp_path / "report.json"
@@ -199,6 +204,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(
     children = Children()
     file = tmp_path / "journal"
     with under_way(tmp_path, *subjects, "--journal", str(file)) as process:
+        wait_until_written(file)
         started = children.new()
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
@@ -233,6 +239,8 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_nothing_behind(
     file = tmp_path / "j"
     options = ["--journal", str(file)] if with_journal else []
     with under_way(tmp_path, subjects[0], *options) as process:
+        if with_journal:
+            wait_until_written(file)
         started = children.new()
         assert len(started) == 2
         process.send_signal(signal.SIGINT)
