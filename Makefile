@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,16 +28,19 @@ install: .venv/.stamp  ## Make .venv, with everything pinned.
 check: lint types  ## Lint, check types, run the core's tests and those of what you changed.
 	$(TESTS) $$($(BIN)/python tests/of_changes.py)
 
-# A thread a worker: more would only wait for one another.
-TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+# A thread a worker: more would only wait for one another. A file to a worker: its tests share what is dear to make.
+TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: lint types  ## Lint, check types, run the tests with coverage, then some with the oldest dependencies.
-	$(TESTS) --cov
-	@$(MAKE) --no-print-directory test-oldest
+# The type checker uses one core, so it runs beside the first tests.
+test: install  ## Lint, check types, run the tests, some of them with the oldest dependencies too.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types test-oldest
+	$(TESTS)
 
-test-all: lint types  ## The same with every test there is, whole product grids included.
+test-all: lint types test-oldest  ## The same with every test there is, whole product grids included, and coverage.
 	$(TESTS) --cov -m ""
-	@$(MAKE) --no-print-directory test-oldest
+
+coverage: install  ## Run the tests of `make test` and measure their coverage: below 95% of branches is an error.
+	$(TESTS) --cov
 
 # The longest first, so that the processes finish together.
 conformance: install  ## Certify each framework's main subject and a third-party layer; reports go to build/.

@@ -43,8 +43,3 @@ def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         return lambda attribute: f"{name}:{attribute}"
 
     return make
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/conformance/subjects/test_third_party.py::"))

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from dropblock_core import algorithm1, block_mask, drop_block, expected_keep, gamma, sample_seeds
 from dropblock_core.stream import Segments
+from tests.shared.grid import grid
 from tests.shared.strategies import SEEDS, STREAMS, geometries, offsets
 
 from .support import but_jax
@@ -104,8 +105,7 @@ def assert_mask_is_numpys(library: ModuleType, segments: Segments, keep_prob: fl
     np.testing.assert_allclose(y, expected, rtol=2 * FLOAT32_RTOL)
 
 
-@pytest.mark.parametrize("renorm", RENORMS)
-@pytest.mark.parametrize("per_channel", [True, False])
+@grid(renorm=RENORMS, per_channel=[True, False])
 def test_r08_scales_by_the_count_of_its_scope(library: ModuleType, renorm: str, per_channel: bool) -> None:
     x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
     kept = mask_of(SHAPE, 0.6, BLOCK, 5, per_channel=per_channel)
@@ -139,8 +139,7 @@ def test_r06_channels_share_the_mask_of_a_sample_on_request(library: ModuleType)
     assert (dropped[0] != dropped[1]).any()
 
 
-@pytest.mark.parametrize("held", [np.nan, np.inf, -np.inf, -1.0, -0.0])
-@pytest.mark.parametrize("renorm", RENORMS)
+@grid(held=[np.nan, np.inf, -np.inf, -1.0, -0.0], renorm=RENORMS)
 def test_r07_a_dropped_unit_is_plus_zero_whatever_it_held(library: ModuleType, held: float, renorm: str) -> None:
     kept = mask_of(SHAPE, 0.6, BLOCK, 4)
     x = np.where(kept, 1, held).astype(np.float32)

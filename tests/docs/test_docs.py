@@ -123,20 +123,21 @@ images, expected = np.load("served.npz").values()
 SAME_SCORES = "np.testing.assert_allclose(scores, expected, rtol=0, atol=2e-4); print('served')"
 
 
-# Three processes each, of which every other import of TensorFlow takes seconds; tests/keras tries all three backends.
-@pytest.mark.parametrize(
-    ("backend", "other"),
-    [
-        ("torch", "tensorflow"),
-        pytest.param("tensorflow", "jax", marks=pytest.mark.exhaustive),
-        pytest.param("jax", "torch", marks=pytest.mark.exhaustive),
-    ],
-)
-def test_keras_snippets_run_and_print_what_they_say(backend: str, other: str, tmp_path: Path) -> None:
+KERAS_HERE = [block for block in snippets(KERAS) if not block.startswith("# Elsewhere")]
+
+
+def test_keras_snippets_run_and_print_what_they_say(tmp_path: Path) -> None:
     pytest.importorskip("keras")
-    here = [block for block in snippets(KERAS) if not block.startswith("# Elsewhere")]
+    assert keras_on("torch", tmp_path, *KERAS_HERE) == said_lines(KERAS)
+
+
+# Three processes each.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("backend", "other"), [("torch", "tensorflow"), ("tensorflow", "jax"), ("jax", "torch")])
+def test_a_model_of_the_keras_snippets_is_served_elsewhere(backend: str, other: str, tmp_path: Path) -> None:
+    pytest.importorskip("keras")
     plain, saved_model, stand_in = (block for block in snippets(KERAS) if block.startswith("# Elsewhere"))
-    assert keras_on(backend, tmp_path, *here, LEAVE) == said_lines(KERAS)
+    assert keras_on(backend, tmp_path, *KERAS_HERE, LEAVE) == said_lines(KERAS)
 
     assert keras_on(other, tmp_path, WITHOUT_US, plain, SAME_SCORES, stand_in, SAME_SCORES) == ["served"] * 2
     if backend == "torch":

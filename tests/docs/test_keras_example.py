@@ -1,5 +1,6 @@
 """The Keras example runs on each backend: a stopped run goes on bit for bit, and one trace serves the schedule."""
 
+import importlib.util
 import json
 import zipfile
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 
-keras = pytest.importorskip("keras")
-pytest.importorskip("sklearn")
-from click.testing import CliRunner  # noqa: E402  # after the skips
+if None in map(importlib.util.find_spec, ("keras", "sklearn")):  # Keras takes seconds to import: not to collect
+    pytest.skip("keras or sklearn is not installed", allow_module_level=True)
+from click.testing import CliRunner
 
-from tests.docs.example_support import (  # noqa: E402
+from tests.docs.example_support import (
     EXAMPLES,
     FEW,
     NO_CHECKPOINTS,
@@ -27,7 +28,6 @@ from tests.docs.example_support import (  # noqa: E402
 )
 
 PATH = EXAMPLES / "keras_fashion_mnist.py"
-BACKEND = keras.backend.backend()  # this process's
 # Keras's own conversions to NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
@@ -81,10 +81,9 @@ def state(path: Path) -> tuple[bytes, dict[str, Any]]:
         return archive.read("model.weights.h5"), json.loads(archive.read("run.json"))
 
 
-# The network takes TensorFlow and JAX a minute, so a usual run trains it with PyTorch; tests/keras tries all three.
-@pytest.mark.parametrize(
-    "backend", ["torch", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tensorflow", "jax"))]
-)
+# Half a minute and more each: `make test` trains one epoch, of a small network.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("backend", ["torch", "tensorflow", "jax"])
 def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(backend: str, tmp_path: Path) -> None:
     first, last, resumed = (tmp_path / f"{name}.keras" for name in ("first", "last", "resumed"))
     command = ["-c", COUNTED + WHOLE, "keras_fashion_mnist", *FEW, "--checkpoint", str(last)]
@@ -142,9 +141,10 @@ def test_a_checkpoint_serves_the_run_that_made_it_only(
 ) -> None:
     path, _ = stopped
     refuses_what_is_there(example, path)
+    backend = example.keras.backend.backend()
     monkeypatch.setattr(example.keras.backend, "backend", lambda: "abacus")
     message = refusal(example, *FEW, "--checkpoint", str(path), "--resume")
-    assert f"{path} was made with KERAS_BACKEND {BACKEND}" in message
+    assert f"{path} was made with KERAS_BACKEND {backend}" in message
 
 
 def rewritten(path: Path, whole: bytes, **members: Any) -> None:

@@ -78,7 +78,9 @@ def assert_the_mask_is_bits(program: Program, shape: tuple[int, ...], options: d
     assert mask.elements * BITS[dtype] <= 32 * samples * maps * prod(words), "there are more bits than words hold"
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.exhaustive) if c in ("wide rows", "shared, 3-d") else c for c in CASES]
+)
 def test_forward_and_backward_each_pass_once_over_the_activations_and_a_bit_a_unit(case: str) -> None:
     shape, options = CASES[case]
     x = jnp.ones(shape, jnp.bfloat16 if "half" in case else jnp.float32)

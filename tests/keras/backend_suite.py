@@ -21,6 +21,8 @@ BACKEND = keras.backend.backend()
 # Keras's own conversions to NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 exhaustive = pytest.mark.exhaustive
+# Callbacks and checkpoints are Keras's own affair, the same on each backend, and PyTorch compiles nothing.
+once = pytest.mark.exhaustive if BACKEND != "torch" else pytest.mark.filterwarnings()
 # XLA takes seconds to compile what TensorFlow gives it, and does so in tests/tf; JAX compiles each operation otherwise.
 JITS = {
     "tensorflow": [False, pytest.param(True, marks=exhaustive)],
@@ -138,6 +140,7 @@ def test_r12_a_schedule_follows_the_steps_and_traces_once(jit: bool, monkeypatch
         assert len(traced) - before <= 2  # building may look once more
 
 
+@once
 def test_a_schedule_counts_the_steps_of_the_optimizer_where_gradients_accumulate() -> None:
     network, schedule, seen = model(), LinearSchedule(0.8, 2), Seen()
     sgd, loss = keras.optimizers.SGD(gradient_accumulation_steps=2), keras.losses.SparseCategoricalCrossentropy(True)
@@ -146,6 +149,7 @@ def test_a_schedule_counts_the_steps_of_the_optimizer_where_gradients_accumulate
     np.testing.assert_allclose(seen.keep_probs, [1, 1, 0.9, 0.9], rtol=1e-6)
 
 
+@once
 def test_a_schedule_that_serves_a_second_model_leaves_the_first_alone() -> None:
     one, other, callback = compiled(), compiled(), KeepProbSchedule(LinearSchedule(0.8, 4))
     one.fit(*DATA, batch_size=16, verbose=0, callbacks=[callback])
@@ -179,6 +183,7 @@ def test_saving_keeps_the_masks_to_come(tmp_path: Path) -> None:
     assert layer_of(loaded).get_config() == layer_of(network).get_config()
 
 
+@once
 def test_a_run_restored_from_a_backup_ends_as_one_that_never_stopped(tmp_path: Path) -> None:
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

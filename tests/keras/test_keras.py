@@ -1,5 +1,6 @@
 """Keras chooses its backend when it is imported, so each one has its tests in a process of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("keras")
+if importlib.util.find_spec("keras") is None:  # to import it takes seconds, and no test does so in this process
+    pytest.skip("keras is not installed", allow_module_level=True)
 SUITE = Path(__file__).with_name("backend_suite.py")
 
 
