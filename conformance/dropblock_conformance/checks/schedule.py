@@ -32,10 +32,16 @@ def values(subject: Subject, case: Case, between: Callable[[], object] | None = 
         if between is not None and not isinstance(schedule, Iterator):
             raise NotApplicableError("its schedule returns finished values; return an iterator to have it interrupted")
         iterator = iter(schedule)
-        while (value := in_subject(next, iterator, None)) is not None and len(found) <= steps + 1:
-            found.append(float(value))
-            if between is not None:
-                between()
+        try:
+            while (value := in_subject(next, iterator, None)) is not None and len(found) <= steps + 1:
+                found.append(float(value))
+                if between is not None:
+                    between()
+        finally:
+            # A generator that is left early would go on whenever its garbage is collected, and what it does at its end
+            # may be what later checks rely on.
+            if (close := getattr(iterator, "close", None)) is not None:
+                in_subject(close)
     except (NotApplicableError, SubjectError, BadOutputError):
         raise  # of a call between two steps
     except Exception as error:

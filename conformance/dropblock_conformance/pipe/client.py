@@ -89,11 +89,21 @@ def connect(command: str) -> Candidate:
 
     def schedule(keep_prob: float, steps: int) -> Iterable[float]:
         answer, _ = worker.ask({"do": "schedule", "keep_prob": keep_prob, "steps": steps})
-        return answer["values"] if "values" in answer else following()
+        return answer["values"] if "values" in answer else following(steps)
 
-    def following() -> Iterator[float]:
-        while (value := worker.ask({"do": "next"})[0].get("value")) is not None:
-            yield value
+    def following(steps: int) -> Iterator[float]:
+        asked = 0
+        try:
+            while (value := next_value()) is not None:
+                asked += 1
+                yield value
+        except GeneratorExit:  # left early: the worker's own is to come to its end
+            while asked <= steps + 1 and next_value() is not None:
+                asked += 1
+            raise
+
+    def next_value() -> Any:
+        return worker.ask({"do": "next"})[0].get("value")
 
     try:
         claims = Claims(**from_json(said.get("claims", {})))
