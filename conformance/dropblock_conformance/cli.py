@@ -1,7 +1,7 @@
 """The command line: ``dropblock-conformance run``, ``list`` and ``explain``."""
 
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dropblock_conformance.checks import all_checks, find
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.reports import html, json_junit, matrix, terminal
 from dropblock_conformance.reports.differences import changes
+from dropblock_conformance.result import Report
 from dropblock_conformance.running import campaign
 from dropblock_conformance.running.campaign import Progress, remembered, run_locally
 from dropblock_conformance.running.journal import Journal
@@ -20,6 +21,8 @@ from dropblock_conformance.running.order import Order
 from dropblock_conformance.subjects import BUILT_IN, GROUPS
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+Writer = Callable[[Sequence[Report], Path], None]
+GONE, UNWRITTEN = 3, 4  # exit statuses: a subject cannot be had or died, a file could not be written
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +66,14 @@ def run(
 ) -> None:
     """Certify each SUBJECT: a built-in name (see `list`), `ours` or `third-party` for all of them, or module:attribute.
 
-    Exits with 0 if every subject conforms, or deviates just as declared; 1 if one does not; 2 if the command is wrong.
+    \b
+    Exits with
+      0 if every subject conforms, or deviates just as declared;
+      1 if one does not;
+      2 if the command is wrong;
+      3 if a subject cannot be had, or died with its process;
+      4 if a file could not be written.
+    Where several hold, it is the largest.
     """
     console = Console()
     outputs = (
@@ -106,11 +116,28 @@ def run(
     terminal.show_verdicts(console, reports)
     if len(reports) > 1:
         terminal.show_matrix(console, reports)
-    for file, write in outputs:
-        if file is not None:
-            write(reports, file)
-            console.print(f"wrote {file}", markup=False, highlight=False)
-    context.exit(0 if all(report.as_declared for report in reports) else 1)
+    written = [_write(console, reports, file, write) for file, write in outputs if file is not None]
+    context.exit(max(0 if all(written) else UNWRITTEN, *map(_status, reports)))
+
+
+def _status(report: Report) -> int:
+    if report.unavailable is not None or report.died:
+        return GONE
+    return 0 if report.as_declared else 1
+
+
+def _write(console: Console, reports: Sequence[Report], file: Path, write: Writer) -> bool:
+    """Write a file, whole or not at all; whether that went well."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        write(reports, part)
+        part.replace(file)
+    except Exception as error:  # the other files are to be written whatever happens to this one
+        part.unlink(missing_ok=True)
+        console.print(f"{file} could not be written: {type(error).__name__}: {error}", markup=False, highlight=False)
+        return False
+    console.print(f"wrote {file}", markup=False, highlight=False)
+    return True
 
 
 def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str | None) -> Generator[Progress]:

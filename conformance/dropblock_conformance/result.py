@@ -108,6 +108,11 @@ class Report:
         return bool(outcomes & {Outcome.CONFORMS, Outcome.DECLARED}) and outcomes <= {*GOOD, Outcome.DECLARED}
 
     @property
+    def died(self) -> bool:
+        """Whether the subject's process ended, or had to be ended, while it was asked."""
+        return any("died" in result.evidence for result in self.results)
+
+    @property
     def counts(self) -> Counter[Outcome]:
         return Counter(result.outcome for result in self.results)
 

@@ -1,7 +1,9 @@
 """The command line, as a user meets it: what it prints, what it writes, and what it exits with."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from dropblock_conformance.cli import main
 from dropblock_conformance.judging.check import Check
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.subjects import BUILT_IN
+from tests.shared.running import ROOT
 
 # Cheap checks; the mutant below deviates at the first.
 CHECKS = ["scale.claimed", "seed.same", "law.full_map"]
@@ -35,6 +38,18 @@ nothing = {"call": "me"}
 
 def make():
     return known
+"""
+# A subject whose calls do something first.
+HONEST = """
+import os
+from dropblock_conformance import Subject
+from tests.mutants import Honest
+
+def call(x, **arguments):
+    {call}
+    return x
+
+subject = Subject("leaving", call)
 """
 
 
@@ -164,10 +179,7 @@ def test_the_command_that_repeats_a_check_repeats_it(module: Name) -> None:
     [
         (["nunpy"], "no subject is called 'nunpy': did you mean 'numpy'?"),
         (["numpy", "--check", "law.papper"], "did you mean 'law.paper'?"),
-        (["no_such_module:subject"], "cannot be imported"),
-        (["my_dropblock:absent"], "module 'my_dropblock' has no attribute 'absent'"),
-        (["my_dropblock:nothing"], "is a dict, not a Subject"),
-        (["my_dropblock:misspelt"], "no check is called 'seed.sane': did you mean 'seed.same'?"),
+        (["my_dropblock:"], "name a module before the colon and an attribute after it"),
         (["numpy", "--profile", "fast"], "'fast' is not one of"),
         (["numpy", "--among", "0"], "0 is not in the range x>=1"),
         (["numpy", "--seed", "x"], "'x' is not a valid integer"),
@@ -186,6 +198,65 @@ def test_a_wrong_command_exits_with_2_and_a_hint_before_anything_runs(
     assert "profile standard" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:subject", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("my_dropblock:absent", "module 'my_dropblock' has no attribute 'absent'"),
+        ("my_dropblock:nothing", "is a dict, not a Subject"),
+        ("my_dropblock:misspelt", "no check is called 'seed.sane': did you mean 'seed.same'?"),
+    ],
+)
+def test_a_subject_that_its_own_process_cannot_load_exits_with_3(module: Name, name: str, said: str) -> None:
+    result = dropblock_conformance("run", name, *OPTIONS)
+    assert result.exit_code == 3
+    assert said in " ".join(result.output.split())
+    assert "my_dropblock" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys; sys.exit(0)", "its process ended while it was loaded"),
+        ("import os; os._exit(0)", "its process ended while it was loaded"),
+        ("raise KeyboardInterrupt", "its process ended while it was loaded"),
+        ("def subject(): raise SystemExit(0)", "its process ended while it was loaded"),
+        (HONEST.format(call="os._exit(0)"), "the subject's process ended with exit status 0"),
+        (HONEST.format(call="os.kill(os.getpid(), 9)"), "the subject's process ended with signal 9"),
+    ],
+)
+def test_a_subject_that_leaves_does_not_make_it_0(make_module: Callable[[str], Name], text: str, said: str) -> None:
+    result = dropblock_conformance("run", make_module(text)("subject"), *OPTIONS)
+    assert result.exit_code == 3
+    assert said in " ".join(result.output.split())
+
+
+def test_a_module_is_found_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "here.py").write_text(MODULE)
+    command = [str(Path(sys.executable).with_name("dropblock-conformance")), "run", "here:right", *OPTIONS[:4]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the mutants
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_each_file_is_written_whole_or_not_at_all_whatever_becomes_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(reports: Any, path: Path) -> None:
+        path.write_text("half a rep")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("dropblock_conformance.reports.html.write_html", half)
+    html, json_file = tmp_path / "report.html", tmp_path / "report.json"
+    html.write_text("of an earlier run")
+    result = dropblock_conformance("run", "numpy", *OPTIONS[:4], "--html", str(html), "--json", str(json_file))
+    assert result.exit_code == 4
+    assert "report.html could not be written: OSError: no space left" in result.output.replace("\n", "")
+    assert html.read_text() == "of an earlier run"
+    assert json.loads(json_file.read_text())["reports"][0]["verdict"] == "conforms"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
 @pytest.mark.parametrize("option", ["--json", "--journal"])
 def test_files_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path, option: str) -> None:
     result = dropblock_conformance("run", "numpy", *OPTIONS, option, str(tmp_path / "no" / "such" / "folder.json"))
@@ -198,7 +269,7 @@ def test_a_subject_that_cannot_be_had_is_said_to_be_and_the_others_are_certified
     file = tmp_path / "report.json"
     options = ["--profile", "quick", "--check", "seed.same", "--json", str(file)]
     result = dropblock_conformance("run", "--worker", "no-such-program", "numpy", *options)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     said = "--worker no-such-program: unavailable: no-such-program: the worker cannot be started: "
     assert said in result.output
     assert "numpy: conforms" in result.output

@@ -7,7 +7,7 @@ from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.result import Report
 from dropblock_conformance.running.run import Run
 from dropblock_conformance.running.versions import versions
-from dropblock_conformance.subjects import BUILT_IN, WORKER, load
+from dropblock_conformance.subjects import WORKER, load, place
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,14 @@ class Order:
     timeout: float | None = None
 
     def validate(self) -> None:
-        """Refuse what can be refused without loading a built-in's framework.
+        """Refuse what can be refused without running anything of the subject's: that is for its own process.
 
         Raises:
             ValueError: the message says what is wrong.
         """
-        if self.name in BUILT_IN or self.name.startswith(WORKER):
-            find(self.checks or ())
-        else:
-            self.run()
+        if not self.name.startswith(WORKER):
+            place(self.name)
+        find(self.checks or ())
 
     def run(self) -> Run:
         """The run in this process.

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any
 
 from dropblock_conformance.checks import all_checks
@@ -65,7 +66,7 @@ class Isolated:
     def _start(self) -> None:
         self._end()
         # Not by PYTHONPATH, which a --worker in another environment would inherit.
-        path = [str(folder) for folder in sys.path]
+        path = [str(folder) for folder in (*sys.path, Path.cwd())]
         program = f"import sys; sys.path[:] = {path!a}; from dropblock_conformance.running.process import main; main()"
         # One thread a process where several run at once: more would only wait for one another.
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
@@ -113,7 +114,7 @@ class Isolated:
             id=check_id,
             outcome=Outcome.CRASHED,
             rule=check.rule,
-            evidence={"summary": summary, "traceback": last_words.splitlines(), "attempts": []},
+            evidence={"summary": summary, "traceback": last_words.splitlines(), "attempts": [], "died": how},
             title=check.title,
             effect=None,
             seconds=0.0,

@@ -59,6 +59,25 @@ BUILT_IN = OURS | THIRD_PARTY
 GROUPS = {"ours": OURS, "third-party": THIRD_PARTY}
 
 
+def place(name: str) -> tuple[str, str]:
+    """The module and the attribute that a name stands for. Nothing is imported.
+
+    Raises:
+        ValueError: it is neither a built-in name nor ``module:attribute``.
+    """
+    if name in BUILT_IN:
+        module, _, attribute = f"{__name__}.{BUILT_IN[name][0]}".partition(":")
+        return module, attribute or "candidate"
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        near = difflib.get_close_matches(name, BUILT_IN, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(BUILT_IN)}."
+        raise ValueError(f"no subject is called {name!r}: {hint} For one of your own, name it as module:attribute")
+    if not (module and attribute):
+        raise ValueError(f"subject {name!r}: name a module before the colon and an attribute after it")
+    return module, attribute
+
+
 def load(name: str) -> Candidate:
     """A built-in subject by its name, any by ``module:attribute``, or one that answers as ``--worker 'COMMAND'``.
 
@@ -70,15 +89,7 @@ def load(name: str) -> Candidate:
     """
     if name.startswith(WORKER):
         return Candidate(*client.connect(shlex.split(name.removeprefix(WORKER))[0]), repeat=name)
-    if name in BUILT_IN:
-        module, _, attribute = f"{__name__}.{BUILT_IN[name][0]}".partition(":")
-        attribute = attribute or "candidate"
-    elif ":" in name:
-        module, attribute = name.split(":", 1)
-    else:
-        near = difflib.get_close_matches(name, BUILT_IN, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"built in are {', '.join(BUILT_IN)}."
-        raise ValueError(f"no subject is called {name!r}: {hint} For one of your own, name it as module:attribute")
+    module, attribute = place(name)
     try:
         home = importlib.import_module(module)
     except Exception as error:  # a module may fail in any way when it is run
