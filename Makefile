@@ -26,21 +26,23 @@ install: .venv/.stamp  ## Make .venv, with everything pinned.
 	@touch $@
 
 check: lint types  ## Lint, check types, run the core's tests and those of what you changed.
-	$(TESTS) $$($(BIN)/python tests/of_changes.py)
+	$(FAST) $(TESTS) $$($(BIN)/python tests/of_changes.py)
 
 # A thread a worker: more would only wait for one another. A file to a worker: its tests share what is dear to make.
-TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# JAX compiles in two thirds of the time; `make test-all` has its optimizations.
+FAST := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
 # The type checker uses one core, so it runs beside the first tests.
 test: install  ## Lint, check types, run the tests, some of them with the oldest dependencies too.
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types test-oldest
-	$(TESTS)
+	$(FAST) $(TESTS)
 
 test-all: lint types test-oldest  ## The same with every test there is, whole product grids included, and coverage.
 	$(TESTS) --cov -m ""
 
 coverage: install  ## Run the tests of `make test` and measure their coverage: below 95% of branches is an error.
-	$(TESTS) --cov
+	$(FAST) $(TESTS) --cov
 
 # The longest first, so that the processes finish together.
 conformance: install  ## Certify each framework's main subject and a third-party layer; reports go to build/.

@@ -81,14 +81,9 @@ def test_pytorch_snippets_run_and_print_what_they_say(tmp_path: Path, monkeypatc
 
 
 def test_jax_snippets_run_and_print_what_they_say() -> None:
-    for package in ("equinox", "flax", "optax", "torch"):
+    for package in ("equinox", "flax", "jax", "optax", "torch"):
         pytest.importorskip(package)
-    jax = pytest.importorskip("jax")
-    jax.config.update("jax_disable_most_optimizations", True)  # which compiles in half the time
-    try:
-        assert run_snippets(JAX).splitlines() == said_lines(JAX)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    assert run_snippets(JAX).splitlines() == said_lines(JAX)
 
 
 def test_tensorflow_snippets_run_and_print_what_they_say() -> None:

@@ -66,7 +66,7 @@ class Isolated:
     def _start(self) -> None:
         self._end()
         # Not by PYTHONPATH, which a --worker in another environment would inherit.
-        path = [str(folder) for folder in (*sys.path, Path.cwd())]
+        path = [str(folder) for folder in dict.fromkeys((*sys.path, str(Path.cwd())))]
         program = f"import sys; sys.path[:] = {path!a}; from dropblock_conformance.running.process import main; main()"
         # One thread a process where several run at once: more would only wait for one another.
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
