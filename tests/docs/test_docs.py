@@ -55,7 +55,7 @@ def test_readme_snippets_run_and_print_what_they_say() -> None:
 
 
 # The page's own profile takes a minute; a wider margin finds the same in seconds.
-@pytest.mark.parametrize("profile", ["small", pytest.param("quick", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("profile", ["tiny", pytest.param("quick", marks=pytest.mark.exhaustive)])
 def test_certify_your_own_says_what_it_finds(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     monkeypatch.setitem(PROFILES, "quick", {**PROFILES, **PROFILES_OF_TESTS}[profile])

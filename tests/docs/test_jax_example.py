@@ -87,6 +87,7 @@ def stopped(quick: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return path, output(quick, "--checkpoint", str(path), "--stop-after", "1")
 
 
+@pytest.mark.exhaustive
 def test_stop_after_leaves_a_run_to_go_on_with(quick: Any, stopped: tuple[Path, str], tmp_path: Path) -> None:
     checkpoint, first = stopped
     path = tmp_path / "run.npz"

@@ -152,11 +152,11 @@ def operands(feat: Any, samples: st.SearchStrategy[int]) -> st.SearchStrategy[di
 any_plan = pytest.mark.parametrize("number", range(len(PROGRAMS)))
 
 
-# XLA takes seconds to compile what makes the integers of a keep_prob that is an operand: here, of half precision alone.
+# XLA takes seconds to compile one of these: here, that of half precision alone.
 @pytest.mark.parametrize(
     ("number", "way"),
     [
-        pytest.param(number, way, marks=[pytest.mark.exhaustive] if way is in_xla and number in (0, 3) else [])
+        pytest.param(number, way, marks=[pytest.mark.exhaustive] if way is in_xla and number != 1 else [])
         for number in range(len(PROGRAMS))
         for way in (in_graph, in_xla)
     ],
