@@ -69,6 +69,14 @@ def test_r09_the_scale_does_not_overflow_in_half_precision() -> None:
     assert y.max() == jnp.float32(x.size / kept).astype(jnp.float16)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_r09_a_product_in_half_precision_is_rounded_once(dtype: Any) -> None:
+    x = normal(dtype=dtype)
+    scales = drop_block(jnp.ones(SHAPE), **SEEDED)  # in float32, and 0 where dropped
+    assert scales.max() != scales.max().astype(dtype)  # a scale that was rounded too would show
+    assert_equal(drop_block(x, **SEEDED), (x.astype(jnp.float32) * scales).astype(dtype) + dtype(0))  # -0 to +0
+
+
 def test_r09_the_scale_is_within_2_ulp_where_counts_are_beyond_float32() -> None:
     feat = (4099, 4099)  # an odd number of units above 2^24
     y = np.asarray(jax.jit(lambda x: drop_block(x, 0.999, 1, seed=3))(jnp.ones((1, *feat, 1))))[0, ..., 0]
