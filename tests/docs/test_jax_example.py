@@ -35,7 +35,7 @@ def example() -> Any:
     return imported(PATH)
 
 
-@pytest.mark.exhaustive  # half a minute of compilation, where the test of --stop-after shares its programs
+@pytest.mark.exhaustive  # half a minute of compilation
 def test_a_resumed_run_ends_in_the_bits_of_one_that_was_not_stopped(tmp_path: Path) -> None:
     first, last, resumed = (tmp_path / f"{name}.npz" for name in ("first", "last", "resumed"))
     quickly = {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # which compiles in half the time
@@ -87,7 +87,7 @@ def stopped(quick: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return path, output(quick, "--checkpoint", str(path), "--stop-after", "1")
 
 
-@pytest.mark.exhaustive
+@pytest.mark.exhaustive  # three runs of the small network
 def test_stop_after_leaves_a_run_to_go_on_with(quick: Any, stopped: tuple[Path, str], tmp_path: Path) -> None:
     checkpoint, first = stopped
     path = tmp_path / "run.npz"

@@ -22,7 +22,7 @@ BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 exhaustive = pytest.mark.exhaustive
 # Callbacks and checkpoints are Keras's own affair, the same on each backend, and PyTorch compiles nothing.
-once = pytest.mark.exhaustive if BACKEND != "torch" else pytest.mark.filterwarnings()
+once = pytest.mark.exhaustive if BACKEND != "torch" else lambda test: test
 # XLA takes seconds to compile what TensorFlow gives it, and does so in tests/tf; JAX compiles each operation otherwise.
 JITS = {
     "tensorflow": [False, pytest.param(True, marks=exhaustive)],
