@@ -18,11 +18,12 @@ help:  ## Show this list.
 install: .venv/.stamp  ## Make .venv, with everything pinned.
 
 # The stamp is newer than what the environment was made from, so a second run installs nothing.
-# The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow.
+# The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow. Python compiles what is
+# imported as it comes: to compile all of them beforehand takes a minute more, and half of it for nothing.
 .venv/.stamp: pyproject.toml constraints.txt
 	@echo "Making .venv; the frameworks are large, so this takes minutes the first time."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet torch jax tensorflow-cpu --editable '.[conformance,dev]'
+	$(BIN)/pip install --quiet --no-compile torch jax tensorflow-cpu --editable '.[conformance,dev]'
 	@touch $@
 
 check: lint types  ## Lint, check types, run the core's tests and those of what you changed.

@@ -1,4 +1,4 @@
-"""What holds on every backend of Keras; `test_keras` runs it once for each."""
+"""What holds on every backend of Keras; `test_on_*` run it, one process each."""
 
 from pathlib import Path
 from typing import Any
@@ -205,9 +205,8 @@ def test_a_run_restored_from_a_backup_ends_as_one_that_never_stopped(tmp_path: P
 
 
 # Where layers go is no affair of the backend's, and PyTorch compiles nothing of a ResNet-50.
-@pytest.mark.parametrize(
-    "version", [pytest.param(v, marks=[] if BACKEND == "torch" else exhaustive) for v in ("ResNet50", "ResNet50V2")]
-)
+@once
+@pytest.mark.parametrize("version", ["ResNet50", pytest.param("ResNet50V2", marks=exhaustive)])
 def test_add_dropblock_places_as_the_paper_and_keeps_the_function(version: str) -> None:
     resnet = getattr(keras.applications, version)(weights=None, input_shape=(64, 64, 3), classes=4)
     dropped = add_dropblock(resnet, keep_prob=0.8)

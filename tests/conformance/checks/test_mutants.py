@@ -14,7 +14,6 @@ from ..support import honest
 
 # Most faults are so large that a small profile sees them. These are smaller, or rarer among the settings drawn.
 LOOK = {
-    "GammaThreePercent": "fine",
     "GammaFivePercentLess": "quick",
     "MiddleTooRare": "closer",
     "SixtyFourColumns": "closer",
@@ -30,9 +29,13 @@ def require_killed(mutant: Mutant, profile: str) -> None:
     assert [attempt["verdict"] for attempt in result.evidence["attempts"]] == ["deviates"] * 2
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
-def test_a_mutant_is_killed_by_the_check_meant_for_it(mutant: Mutant) -> None:
-    require_killed(mutant, LOOK.get(mutant.name, "small"))
+# Three percent of gamma takes as many maps here as a user's run; five percent does not.
+AS_USERS_ONLY = {"GammaThreePercent"}
+
+
+@pytest.mark.parametrize("mutant", [name for name in MUTANTS if name not in AS_USERS_ONLY])
+def test_a_mutant_is_killed_by_the_check_meant_for_it(mutant: str) -> None:
+    require_killed(MUTANTS[mutant], LOOK.get(mutant, "small"))
 
 
 @pytest.mark.exhaustive
