@@ -19,7 +19,7 @@ install: .venv/.stamp  ## Make .venv, with everything pinned.
 
 # The stamp is newer than what the environment was made from, so a second run installs nothing.
 # The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow. Python compiles what is
-# imported as it comes: to compile all of them beforehand takes a minute more, and half of it for nothing.
+# imported as it comes; to compile all that is installed takes a minute.
 .venv/.stamp: pyproject.toml constraints.txt
 	@echo "Making .venv; the frameworks are large, so this takes minutes the first time."
 	$(PYTHON) -m venv .venv

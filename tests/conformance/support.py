@@ -21,11 +21,10 @@ from tests.mutants import Honest
 
 # A wide margin needs few maps: the engine is the same, and a whole run takes a second or two.
 TINY = Profile("tiny", margin=0.25, examples=6, programs=6, drawn_laws=1, timeout=600)
-# To tell a fault from what chance makes, a margin is at most half of its effect. FINE is for gamma 3% off.
+# To tell a fault from what chance makes, a margin is at most half of its effect.
 SMALL = Profile("small", margin=0.06, examples=15, programs=6, drawn_laws=2, timeout=600)
 CLOSER = Profile("closer", margin=0.04, examples=30, programs=6, drawn_laws=2, timeout=600)
-FINE = Profile("fine", margin=0.015, examples=30, programs=6, drawn_laws=2, timeout=600)
-PROFILES_OF_TESTS = {profile.name: profile for profile in (TINY, SMALL, CLOSER, FINE)}
+PROFILES_OF_TESTS = {profile.name: profile for profile in (TINY, SMALL, CLOSER)}
 NUMPY = load("numpy").subject
 
 

@@ -1,4 +1,4 @@
-"""What holds on every backend of Keras; `test_on_*` run it, one process each."""
+"""What holds on every backend of Keras; `test_keras` runs it once for each."""
 
 from pathlib import Path
 from typing import Any

@@ -1,9 +1,0 @@
-"""The layers on JAX: a file of its own, as a file's tests share a worker."""
-
-import pytest
-
-from tests.keras.on_backend import check_suite
-
-
-def test_the_layers_on_jax(pytestconfig: pytest.Config) -> None:
-    check_suite("jax", pytestconfig.getoption("markexpr"))
