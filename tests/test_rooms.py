@@ -17,6 +17,7 @@ FLOORS = {
         ["subjects"],
         ["running"],
         ["reports"],
+        ["commands"],
         ["cli", "worker", "pytest_entry"],
         ["__init__", "__main__"],
     ],
