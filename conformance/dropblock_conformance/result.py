@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from dropblock_conformance.level import LEVELS, Severity, gravity
 from dropblock_conformance.subject import Claims, from_json
 
 SCHEMA = "dropblock-conformance/1"
@@ -23,6 +24,7 @@ class Outcome(StrEnum):
     CRASHED = "crashed"
 
 
+NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
 GOOD = (Outcome.CONFORMS, Outcome.NOT_APPLICABLE)
 # The outcome that stands for several is the first of these that is among them.
 WORST_FIRST = (
@@ -51,6 +53,8 @@ class Result:
         effect: size of the effect at the first attempt; what it measures is the check's to say.
         seconds: time taken.
         repeat: the one command, or call, that repeats the check.
+        level: the level that the check belongs to, ``"paper"`` or ``"robust"``.
+        severity: how grave what was found is; None if the check conforms or does not apply.
     """
 
     id: str
@@ -61,11 +65,18 @@ class Result:
     effect: float | None
     seconds: float
     repeat: str
+    level: str = "robust"
+    severity: Severity | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What ``asdict`` made of one, as JSON brings it back."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        severity = data.get("severity") and Severity(data["severity"])
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "severity": severity})
+
+    def counts_at(self, level: str) -> bool:
+        """Whether it counts at a level: at the paper's only what is another regulariser, or may be one."""
+        return level == "robust" or (self.level == "paper" and self.severity in (None, Severity.WRONG))
 
     @property
     def summary(self) -> str:
@@ -86,6 +97,7 @@ class Report:
     seconds: float
     versions: dict[str, str] = field(default_factory=dict)
     unavailable: str | None = None
+    level: str = "robust"
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -95,17 +107,50 @@ class Report:
         results = [Result.from_json(result) for result in data["results"]]
         return cls(**{**own, "claims": claims, "results": results})
 
+    def conforms_to(self, level: str) -> bool:
+        """Whether it conforms at a level; a declared deviation is still a deviation, and what was not asked is no pass.
+
+        At ``"paper"`` the paper's checks conform, or find less than a wrong DropBlock; at ``"robust"`` every check that
+        applies conforms.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        if level not in LEVELS:
+            raise ValueError(f"level={level!r} is unknown: choose one of {', '.join(map(repr, LEVELS))}")
+        of_level = [result for result in self.results if level == "robust" or result.level == "paper"]
+        outcomes = {result.outcome for result in of_level if result.counts_at(level)}
+        is_asked = level == "paper" or self.level == "robust"
+        has_passed = any(result.outcome not in (Outcome.NOT_APPLICABLE, Outcome.INCONCLUSIVE) for result in of_level)
+        return is_asked and has_passed and outcomes <= set(GOOD)
+
     @property
     def conforms(self) -> bool:
-        """Whether every check that applies conforms; a declared deviation is still a deviation."""
-        outcomes = {result.outcome for result in self.results}
-        return Outcome.CONFORMS in outcomes and outcomes <= set(GOOD)
+        """Whether it conforms to all that was asked: at level ``"robust"`` that is both levels."""
+        return self.conforms_to(self.level)
 
     @property
     def as_declared(self) -> bool:
         """Whether every check that applies conforms, or deviates just as declared."""
         outcomes = {result.outcome for result in self.results}
         return bool(outcomes & {Outcome.CONFORMS, Outcome.DECLARED}) and outcomes <= {*GOOD, Outcome.DECLARED}
+
+    @property
+    def findings(self) -> list[Result]:
+        """What does not simply conform, gravest first."""
+        bad = [result for result in self.results if result.outcome not in GOOD]
+        return sorted(bad, key=lambda r: (gravity(r.severity or Severity.WRONG), WORST_FIRST.index(r.outcome)))
+
+    @property
+    def variant(self) -> str | None:
+        """What its claims change of the paper's algorithm, in words."""
+        if self.claims is None:
+            return None
+        changes = {
+            "no renormalisation (line 8)": self.claims.renorm == "none",
+            "one mask for a whole batch": not self.claims.per_sample,
+        }
+        return " and ".join(what for what, is_changed in changes.items() if is_changed) or None
 
     @property
     def died(self) -> bool:
@@ -118,18 +163,37 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The report in three words or so."""
+        """The report in a few words."""
         if self.unavailable is not None:
             return "unavailable"
+        said = self._verdict()
+        return f"{said}; a variant: {self.variant}" if self.variant and self.conforms_to("paper") else said
+
+    def _verdict(self) -> str:
         if self.conforms:
-            return "conforms"
+            return "conforms" if self.level == "robust" else "the paper's"
+        if {result.outcome for result in self.findings} == {Outcome.SURPRISE}:
+            return "a declared deviation is gone"
+        number = len(self.findings)
+        what = f"{NUMBERS[number] if number < len(NUMBERS) else number} robustness finding{'s' if number > 1 else ''}"
+        if self.conforms_to("paper"):
+            return f"the paper's; {what}{', as declared' if self.as_declared else ''}"
         if self.as_declared:
             return "deviates as declared"
-        if set(self.counts) <= {Outcome.NOT_APPLICABLE}:
+        outcomes = set(self.counts)
+        if outcomes <= {Outcome.NOT_APPLICABLE}:
             return "nothing applied"
         undecided = {Outcome.INCONCLUSIVE, Outcome.DECLARED, *GOOD}
-        return "inconclusive" if set(self.counts) <= undecided else "does not conform"
+        if outcomes <= undecided:
+            return "inconclusive"
+        return "a declared deviation is gone" if outcomes <= {Outcome.SURPRISE, *undecided} else "does not conform"
 
     def as_json(self) -> dict[str, Any]:
         """The report as the JSON schema describes it (``report.schema.json`` beside this file)."""
-        return {**asdict(self), "conforms": self.conforms, "as_declared": self.as_declared, "verdict": self.verdict}
+        said = {
+            "conforms": self.conforms,
+            "conforms_to_paper": self.conforms_to("paper"),
+            "as_declared": self.as_declared,
+            "verdict": self.verdict,
+        }
+        return asdict(self) | said

@@ -26,6 +26,8 @@ class Claims:
         even_blocks: it takes an even block_size.
         clips: it takes a block larger than the map, and clips it.
         seedable: the same seed gives the same mask.
+        non_square: it takes maps whose sides differ. Eq. (1) is for square ones.
+        keep_prob_zero: it takes keep_prob 0.
 
     Raises:
         ValueError: a claim nobody can check; the message says what can be claimed.
@@ -39,6 +41,8 @@ class Claims:
     clips: bool = True
     seedable: bool = True
     per_sample: bool = True
+    non_square: bool = True
+    keep_prob_zero: bool = True
 
     def __post_init__(self) -> None:
         if self.renorm not in RENORMS:
@@ -52,6 +56,11 @@ class Claims:
     def law_dtype(self) -> str:
         """The dtype in which the law is tested where a check names none."""
         return "float32" if "float32" in self.dtypes else self.dtypes[0]
+
+    @property
+    def law_rank(self) -> int:
+        """The spatial rank in which the law is tested where a check names none: the paper's, or the nearest to it."""
+        return min(self.spatial, key=lambda rank: abs(rank - 2))
 
 
 @dataclass(frozen=True)

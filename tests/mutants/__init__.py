@@ -5,13 +5,33 @@ suite is only worth its name if Honest conforms and every mutant is killed by th
 tests/conformance/checks/test_mutants.py shows; that every check kills some mutant shows that none is unable to fail.
 """
 
-from tests.mutants import gamma, gradients, modes, renorm, schedules, shape, shared, values, where
+from tests.mutants import (
+    copies,
+    flow,
+    gamma,
+    gradients,
+    layouts,
+    modes,
+    numbers,
+    renorm,
+    schedules,
+    seeding,
+    shape,
+    shared,
+    sizes,
+    values,
+    where,
+)
 from tests.mutants.honest import Honest
 from tests.mutants.register import MUTANTS as _ENLISTED
 from tests.mutants.register import Mutant
 
 # Family by family, in the order of the algorithm.
-FAMILIES = (gamma, where, shape, shared, renorm, values, modes, gradients, schedules)
+FAMILIES = (
+    *(gamma, where, sizes, shape, shared, copies),
+    *(renorm, values, numbers, layouts, modes, seeding),
+    *(gradients, schedules, flow),
+)
 MUTANTS = {
     name: found for family in FAMILIES for name, found in _ENLISTED.items() if found.build.__module__ == family.__name__
 }

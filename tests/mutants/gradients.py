@@ -34,3 +34,18 @@ class GradientNanWhereNothingKept(Honest):
     def grad(self, x: Array, dy: Array, **arguments: Any) -> tuple[Array, Array]:
         y, dx = super().grad(x, dy, **arguments)
         return y, dx if y.any() else np.full_like(dx, np.nan)
+
+
+@mutant("no gradient flows where the output is 0, though its unit was kept", "gradient.every_unit")
+class NoGradientAtZero(Honest):
+    def grad(self, x: Array, dy: Array, **arguments: Any) -> tuple[Array, Array]:
+        y, dx = super().grad(x, dy, **arguments)
+        return y, np.where(y == 0, np.zeros_like(dx), dx)
+
+
+@mutant("gradients are clipped at a thousand", "gradient.edges")
+class ClipsGradients(Honest):
+    def grad(self, x: Array, dy: Array, **arguments: Any) -> tuple[Array, Array]:
+        y, dx = super().grad(x, dy, **arguments)
+        bound = np.asarray(1000, dx.dtype)
+        return y, np.where(np.abs(dx) > bound, np.sign(dx) * bound, dx)

@@ -46,3 +46,18 @@ class OneMaskForAll(Honest):
 class SeedLosesItsLastBit(Honest):
     def rng(self, seed: int) -> np.random.Generator:
         return np.random.default_rng(seed >> 1)
+
+
+@mutant("every 200 calls the seeds are others", "seed.lasting")
+class DriftsAfterManyCalls(Honest):
+    calls = 0
+
+    def rng(self, seed: int) -> np.random.Generator:
+        self.calls += 1
+        return np.random.default_rng(seed + self.calls // 200)
+
+
+@mutant("one bit of the seed is lost", "seed.bits")
+class LosesOneBit(Honest):
+    def rng(self, seed: int) -> np.random.Generator:
+        return np.random.default_rng(seed & ~(1 << 22))

@@ -48,3 +48,30 @@ class NotShared(Honest):
 @mutant("a mask per sample where one for all is claimed", "mask.shared")
 class NotSharedBySamples(Honest):
     claims = Claims(per_sample=False)
+
+
+@mutant("sample 200 has the masks of sample 3, mirrored", "independence.all_samples")
+class MirrorsASample(Honest):
+    def seeds(self, *args: Any) -> Array:
+        seeds = super().seeds(*args)
+        if len(seeds) > 200:
+            seeds[200] = seeds[3][..., ::-1]
+        return seeds
+
+
+@mutant("the last channel has the mask of the fourth, shifted by a block", "independence.all_channels")
+class ShiftsAChannel(Honest):
+    def seeds(self, *args: Any) -> Array:
+        seeds = super().seeds(*args)
+        if seeds.shape[1] > 8:
+            seeds[:, -1] = np.roll(seeds[:, 3], 3, axis=-1)
+        return seeds
+
+
+@mutant("sample n of seed s is sample 0 of seed s + n", "independence.all_calls")
+class SamplesAreSeeds(Honest):
+    def dropped(self, x: Array, keep_prob: float, block_size: int, seed: int) -> Array:
+        each = [
+            super(SamplesAreSeeds, self).dropped(x[n : n + 1], keep_prob, block_size, seed + n) for n in range(len(x))
+        ]
+        return np.concatenate(each) if each else np.zeros(x.shape, bool)

@@ -55,3 +55,19 @@ class NeverDropsInBfloat16(Honest):
         if x.dtype.name != "bfloat16":
             return super().seeds(rng, shape, gamma, x)
         return np.floor(rng.random(shape) * 256) / 256 > float(np.asarray(1 - gamma, x.dtype))
+
+
+@mutant("samples after the sixteenth keep the values they had", "values.every_unit")
+class ScalesSixteenSamples(Honest):
+    def train(self, x: Array, *args: Any) -> Array:
+        y = super().train(x, *args)
+        y[16:] = np.where(y[16:] == 0, y[16:], x[16:])
+        return y
+
+
+@mutant("a product out of range is cut off at the largest number", "values.edges")
+class CutsOffTheLargest(Honest):
+    def train(self, x: Array, *args: Any) -> Array:
+        y = super().train(x, *args)
+        largest = np.asarray(np.finfo(np.float32).max).astype(x.dtype) if x.dtype == np.float32 else None
+        return y if largest is None else np.where(np.isinf(y) & np.isfinite(x), np.sign(y) * largest, y)

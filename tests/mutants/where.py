@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dropblock_conformance import Claims
 from tests.mutants.honest import Array, Honest
 from tests.mutants.register import mutant
 
@@ -84,3 +85,45 @@ class TwinSeeds(Honest):
     def seeds(self, rng: np.random.Generator, shape: tuple[int, ...], gamma: float, x: Array) -> Array:
         seeds = super().seeds(rng, shape, 1 - np.sqrt(1 - gamma), x)
         return seeds | np.roll(seeds, 1, axis=-1)
+
+
+@mutant("rows past the 64th are never seeded", "law.tall")
+class SixtyFourRows(Honest):
+    def seeds(self, *args: Any) -> Array:
+        seeds = super().seeds(*args)
+        seeds[:, :, 64:] = False
+        return seeds
+
+
+@mutant("one anchor in the middle is never drawn", "law.each_unit")
+class OneAnchorNeverDrawn(Honest):
+    def seeds(self, *args: Any) -> Array:
+        seeds = super().seeds(*args)
+        if min(seeds.shape[2:]) >= 7:
+            seeds[(..., *(side // 2 for side in seeds.shape[2:]))] = False
+        return seeds
+
+
+@mutant("the last sample of a large batch is masked half as often", "law.each_sample")
+class LastSampleSpared(Honest):
+    def seeds(self, rng: np.random.Generator, shape: tuple[int, ...], gamma: float, x: Array) -> Array:
+        seeds = super().seeds(rng, shape, gamma, x)
+        if len(seeds) >= 64:
+            seeds[-1] &= rng.random(seeds[-1].shape) < 0.5
+        return seeds
+
+
+@mutant("the channels after the hundredth are never masked", "law.each_channel")
+class AHundredChannels(Honest):
+    def seeds(self, *args: Any) -> Array:
+        seeds = super().seeds(*args)
+        seeds[:, 100:] = False
+        return seeds
+
+
+@mutant("gamma is right on squares, and takes the longer of sides that differ", "law.everywhere")
+class GammaOfTheLongerSide(Honest):
+    claims = Claims()
+
+    def gamma(self, keep_prob: float, block: tuple[int, ...], feat: tuple[int, ...]) -> float:
+        return super().gamma(keep_prob, block, (max(feat),) * len(feat))

@@ -3,7 +3,20 @@
 import difflib
 from collections.abc import Iterable
 
-from dropblock_conformance.checks import drawn_law, gradient, independence, law, mask, mode, scale, schedule
+from dropblock_conformance.checks import (
+    coupling,
+    drawn_law,
+    every_unit,
+    gradient,
+    independence,
+    law,
+    mask,
+    mode,
+    positions,
+    scale,
+    schedule,
+    seeds,
+)
 from dropblock_conformance.judging.check import Check
 
 # The rules that the suite judges, as the matrix heads its columns. R5 is judged with R4; R14 concerns adapters.
@@ -34,13 +47,17 @@ ALL = (
     mode.keep_prob_one,
     mode.dtype,
     mode.layout,
-    mode.same_seed,
-    mode.fresh,
+    seeds.same,
+    seeds.lasting,
+    seeds.bits,
+    seeds.fresh,
     mask.blocks,
     mask.clipped,
     mask.shared,
     mask.ignores_values,
     mask.dropped_is_zero,
+    every_unit.every_unit,
+    every_unit.edges,
     scale.claimed,
     scale.large,
     scale.float16,
@@ -48,6 +65,8 @@ ALL = (
     scale.nothing_kept,
     gradient.mask,
     gradient.scale,
+    every_unit.every_gradient,
+    every_unit.gradient_edges,
     gradient.nonfinite,
     gradient.nothing_kept,
     schedule.ends,
@@ -58,6 +77,7 @@ ALL = (
     law.full_map,
     law.non_square,
     law.wide,
+    law.tall,
     law.even_block,
     law.clipped,
     law.dropout,
@@ -65,6 +85,9 @@ ALL = (
     law.keep_prob_zero,
     law.corners,
     law.anchors,
+    positions.each_unit,
+    positions.each_sample,
+    positions.each_channel,
     law.one_block,
     law.pairs,
     law.rank1,
@@ -74,13 +97,50 @@ ALL = (
     independence.channels,
     independence.samples,
     independence.calls,
+    coupling.all_channels,
+    coupling.all_samples,
+    coupling.all_calls,
     drawn_law.at_drawn,
+    drawn_law.everywhere,
 )
 
 
 def all_checks() -> dict[str, Check]:
     """Every check by id, in the order of the report."""
     return {check.id: check for check in ALL}
+
+
+# Where gamma is far off at the paper's setting, these would say so again, each at several times its usual cost.
+REPEATED_BY = law.paper.id
+REPEATS = frozenset(
+    check.id
+    for check in (
+        law.non_square,
+        law.wide,
+        law.tall,
+        law.even_block,
+        law.clipped,
+        law.low_keep_prob,
+        law.keep_prob_zero,
+        law.corners,
+        law.anchors,
+        law.one_block,
+        law.pairs,
+        law.rank1,
+        law.rank3,
+        law.float16,
+        law.bfloat16,
+        positions.each_unit,
+        drawn_law.at_drawn,
+        drawn_law.everywhere,
+    )
+)
+FAR_OFF = 0.5  # of gamma
+
+
+def asked_at(level: str) -> list[Check]:
+    """The checks of a run at a level: ``"robust"`` has all."""
+    return [check for check in ALL if level in ("robust", check.level)]
 
 
 def find(ids: Iterable[str]) -> list[Check]:

@@ -41,6 +41,69 @@ def unit_kept(c: Configuration, unit: tuple[int, ...]) -> Measure:
     return per_map(event, lambda dropped: ~of_maps(dropped, *unit))
 
 
+def cover(c: Configuration, axis: int, index: int) -> int:
+    """How many anchors of an axis cover a unit at `index`."""
+    return min(index, c.feat[axis] - c.block[axis]) - max(0, index - c.block[axis] + 1) + 1
+
+
+def spaced(c: Configuration, axis: int) -> list[int]:
+    """Indices of an axis, each covered by anchors of its own, and all by as many; the middle one if none is inside."""
+    side, block = c.feat[axis], c.block[axis]
+    return list(range(block - 1, side - block + 1, block)) or [(side - 1) // 2]
+
+
+def units_apart(c: Configuration, coarser: float = 1.0) -> Measure:
+    """Units that no block holds two of: each is kept or not whatever the others are, so each is a trial."""
+    return _grid(c, "a unit inside kept", [spaced(c, axis) for axis in range(len(c.feat))], coarser)
+
+
+def border(c: Configuration, axis: int, coarser: float = 1.0) -> Measure:
+    """The same along both ends of an axis."""
+    ends = [0, c.feat[axis] - 1] if c.feat[axis] > c.block[axis] else [0]
+    grid = [ends if other == axis else spaced(c, other) for other in range(len(c.feat))]
+    return _grid(c, f"a unit at the ends of axis {axis} kept", grid, coarser)
+
+
+def _grid(c: Configuration, name: str, grid: list[list[int]], coarser: float) -> Measure:
+    anchors = prod(cover(c, axis, indices[0]) for axis, indices in enumerate(grid))
+    event = seed_free(name, c.gamma, anchors)
+
+    def count(dropped: Dropped) -> list[tuple[int, int]]:
+        units = dropped
+        for axis, indices in enumerate(grid):
+            units = units.take(indices, axis - len(grid))
+        return [(int(units.size - np.count_nonzero(units)), units.size)]
+
+    return Measure((event,), count, float(prod(map(len, grid))), coarser)
+
+
+def at_each_place(c: Configuration, axis: int, places: int, what: str, coarser: float) -> Measure:
+    """The share of the maps with something dropped that lies at each sample, or each channel, of a batch in turn.
+
+    Whatever gamma is, the shares are equal. They vary less than a binomial count does, so what is judged is on the safe
+    side: an accusation is rarer than promised.
+    """
+    events = tuple(rate(f"{what} {place}, of the maps with a block", 1 / places) for place in range(places))
+
+    def count(dropped: Dropped) -> list[tuple[int, int]]:
+        at = np.moveaxis(touched(dropped), axis, 0).reshape(places, -1).sum(axis=1)
+        return [(int(here), int(at.sum())) for here in at]
+
+    return Measure(events, count, 0.98 * (1 - (1 - c.gamma) ** c.anchors), coarser)
+
+
+def each_unit_kept(c: Configuration, coarser: float) -> Measure:
+    """Every unit of the map, by itself."""
+    covered = cover_counts(c.block, c.feat)
+    events = tuple(seed_free(f"unit {unit} kept", c.gamma, int(covered[unit])) for unit in np.ndindex(*c.feat))
+
+    def count(dropped: Dropped) -> list[tuple[int, int]]:
+        maps = dropped.reshape(-1, *c.feat)
+        return [(len(maps) - int(lost), len(maps)) for lost in maps.sum(axis=0).ravel()]
+
+    return Measure(events, count, coarser=coarser)
+
+
 def units_kept(c: Configuration, name: str, units: Sequence[tuple[int, ...]]) -> Measure:
     # joint_keep at gamma 1/2 is 2^-|union of the anchors|, exactly.
     anchors = round(-np.log2(joint_keep(0.5, c.block_size, c.feat, units)))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from dropblock_conformance.checks.scale import ERROR, claimed_scale, few_kept, require_scaled
 from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
-from dropblock_conformance.judging.exact import Setting, for_all, share, valid_settings
+from dropblock_conformance.judging.exact import Setting, for_all, require_some, share, valid_settings
+from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Array
 
 HAS_GRADIENT = claim(lambda s: s.grad is not None, "offers no gradient")
@@ -35,6 +36,7 @@ def mask(context: Context) -> Finding:
             return  # nothing kept: R10's own check
         if (wrong := (y == 0) != (dx == 0)).any():
             raise Violation("the gradient flows through another mask than the activations", share(wrong))
+        require_some(y == 0)
 
     return for_all(context, valid_settings(context), holds)
 
@@ -55,6 +57,7 @@ def scale(context: Context) -> Finding:
         y, dx = context.gradient(setting.values(), dy, **setting.arguments)
         kept = (y != 0) & ~np.isnan(y)
         require_scaled("gradients", dy, dx, kept, claimed_scale(claims, setting, ~kept), setting.dtype)
+        require_some(~kept)
 
     return for_all(context, valid_settings(context) | few_kept(context), holds)
 
@@ -65,6 +68,7 @@ def scale(context: Context) -> Finding:
     rule="R7 · Algorithm 1 line 7 differentiated",
     effect=WRONG,
     needs=SEEDABLE_GRADIENT,
+    severity=Severity.HYGIENE,
 )
 def nonfinite(context: Context) -> Finding:
     """NaN or infinity at a dropped unit, or arriving at it from above, does not reach the gradient."""
@@ -72,6 +76,7 @@ def nonfinite(context: Context) -> Finding:
     def holds(setting: Setting) -> None:
         y, _ = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
         dropped = y == 0
+        require_some(dropped)
         for name, held in (("activation", np.nan), ("activation", np.inf), ("upstream gradient", np.inf)):
             x, dy = setting.values(), _upstream(setting)
             (x if name == "activation" else dy)[dropped] = held
@@ -90,7 +95,8 @@ def nonfinite(context: Context) -> Finding:
     title="Zero gradient where nothing is kept",
     rule="R10 · line 8 differentiated",
     effect=WRONG,
-    needs=HAS_GRADIENT,
+    needs=claim(lambda s: s.grad is not None and s.claims.keep_prob_zero, "offers no gradient, or not at keep_prob 0"),
+    severity=Severity.EDGE,
 )
 def nothing_kept(context: Context) -> Finding:
     """At keep_prob 0 with a block as large as the map the gradient is zero, never NaN."""

@@ -13,9 +13,11 @@ from dropblock_conformance.checks.events import (
 from dropblock_conformance.judging.check import Check, claim
 from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.statistical import Measure, law
+from dropblock_conformance.level import Severity
 
 GAMMA = "R2, R4, R5 · Eq. (1), Algorithm 1 lines 5 and 6"
 WHERE = "R4, R5 · Fig. 2(a), Algorithm 1 line 5"
+NON_SQUARE = claim(lambda s: s.claims.non_square, "does not claim to take maps that are not square")
 JOINT = "R11 · Algorithm 1 line 6, 'there will be some overlapped in the dropped blocks'"
 
 
@@ -51,6 +53,8 @@ def full_map(c: Configuration) -> list[Measure]:
     title="Gamma on a map that is not square",
     rule=GAMMA,
     at=Configuration((5, 9), 3, 0.65),
+    needs=NON_SQUARE,
+    severity=Severity.SERIOUS,
 )
 def non_square(c: Configuration) -> list[Measure]:
     """Both sides enter Eq. (1). An implementation that takes one of them for both gets gamma wrong."""
@@ -62,6 +66,8 @@ def non_square(c: Configuration) -> list[Measure]:
     title="Gamma on rows of more than 64 units",
     rule=GAMMA,
     at=Configuration((3, 70), 3, 0.95),
+    needs=NON_SQUARE,
+    severity=Severity.SERIOUS,
 )
 def wide(c: Configuration) -> list[Measure]:
     """Rows that no machine word holds, and the units at their far end."""
@@ -69,10 +75,23 @@ def wide(c: Configuration) -> list[Measure]:
 
 
 @law(
+    "law.tall",
+    title="Gamma on columns of more than 64 units",
+    rule=GAMMA,
+    at=Configuration((70, 3), 3, 0.95),
+    needs=NON_SQUARE,
+    severity=Severity.SERIOUS,
+)
+def tall(c: Configuration) -> list[Measure]:
+    """The same the other way up: an implementation that has mistaken one side for the other is seen in both."""
+    return [untouched_map(c), units_kept(c, "units 36 to 69 of a column", [(row, 0) for row in range(36, 70)])]
+
+
+@law(
     "law.even_block",
     title="Gamma with an even block",
     rule=GAMMA,
-    at=Configuration((6, 7), 4, 0.6),
+    at=Configuration((7, 7), 4, 0.6),
     needs=claim(lambda s: s.claims.even_blocks, "does not claim even blocks"),
 )
 def even_block(c: Configuration) -> list[Measure]:
@@ -85,7 +104,11 @@ def even_block(c: Configuration) -> list[Measure]:
     title="Gamma with a block larger than the map",
     rule="R3 · Eq. (1) with block_size above feat_size",
     at=Configuration((5, 9), 7, 0.7),  # odd where it is clipped, for those that take no even block
-    needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+    needs=claim(
+        lambda s: s.claims.clips and s.claims.non_square,
+        "does not claim to clip blocks larger than the map, or to take maps that are not square",
+    ),
+    severity=Severity.SERIOUS,
 )
 def clipped(c: Configuration) -> list[Measure]:
     """The block is clipped to the map on each axis, in gamma and in the mask alike."""
@@ -118,7 +141,9 @@ def low_keep_prob(c: Configuration) -> list[Measure]:
     "law.keep_prob_zero",
     title="keep_prob 0 does not drop everything",
     rule="R2, R11 · Eq. (1) with keep_prob = 0",
-    at=Configuration((5, 6), 3, 0.0),
+    at=Configuration((6, 6), 3, 0.0),
+    needs=claim(lambda s: s.claims.keep_prob_zero, "does not claim to take keep_prob 0"),
+    severity=Severity.EDGE,
 )
 def keep_prob_zero(c: Configuration) -> list[Measure]:
     """Eq. (1) at 0 is not 1: seeds leave gaps, because blocks overlap."""
@@ -129,13 +154,13 @@ def keep_prob_zero(c: Configuration) -> list[Measure]:
     "law.corners",
     title="Every corner is dropped as often as it should",
     rule=WHERE,
-    at=Configuration((5, 6), 3, 0.3),
+    at=Configuration((6, 6), 3, 0.3),
 )
 def corners(c: Configuration) -> list[Measure]:
     """One anchor covers a corner, so it is dropped with probability gamma. Seeds outside the valid region, or a
     border that is never seeded, show here first.
     """
-    return [unit_kept(c, (i, j)) for i in (0, 4) for j in (0, 5)]
+    return [unit_kept(c, (i, j)) for i in (0, 5) for j in (0, 5)]
 
 
 @law(
@@ -186,6 +211,7 @@ def _at_rank(feat: tuple[int, ...], keep_prob: float, unit: tuple[int, ...]) -> 
         title=f"Gamma on maps of {rank} spatial {'axis' if rank == 1 else 'axes'}",
         rule=GAMMA,
         at=Configuration(feat, 3, keep_prob),
+        severity=Severity.SERIOUS,
     )
     def at_rank(c: Configuration) -> list[Measure]:
         """Eq. (1) with a product over the axes in place of the square."""

@@ -1,13 +1,23 @@
 """The shape of what is dropped, exactly (rules R3, R4, R6 and R7)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dropblock_conformance.checks.mode import SEEDABLE, SHARE
+from dropblock_conformance.judging.batches import in_batches
 from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
-from dropblock_conformance.judging.exact import Setting, for_all, share, valid_settings
+from dropblock_conformance.judging.exact import (
+    Setting,
+    VacuousError,
+    both,
+    for_all,
+    require_some,
+    share,
+    valid_settings,
+)
 from dropblock_conformance.judging.statistical import Dropped, of_maps
+from dropblock_conformance.level import Severity
 from dropblock_core import block_mask
 
 
@@ -30,11 +40,14 @@ def require_blocks(setting: Setting, dropped: Dropped) -> None:
         )
 
 
-def _blocks(context: Context, beyond_map: bool) -> Finding:
+def made_of_blocks(context: Context) -> Callable[[Setting], None]:
     def holds(setting: Setting) -> None:
-        require_blocks(setting, context.call(setting.ones(), **setting.arguments) == 0)
+        dropped = context.call(setting.ones(), **setting.arguments) == 0
+        require_blocks(setting, dropped)
+        if not dropped.any():
+            raise VacuousError
 
-    return for_all(context, valid_settings(context, beyond_map=beyond_map), holds)
+    return holds
 
 
 STRAY = "share of the dropped units that belong to no whole block, in the simplest setting found"
@@ -50,7 +63,8 @@ def blocks(context: Context) -> Finding:
     """The dropped units are a union of whole blocks inside the map, equal to their own opening. Blocks that hang over
     the border, holes in a block and stray units show, whatever the law.
     """
-    return _blocks(context, beyond_map=False)
+    holds = made_of_blocks(context)
+    return both(for_all(context, valid_settings(context), holds), in_batches(context, holds))
 
 
 @check(
@@ -59,10 +73,11 @@ def blocks(context: Context) -> Finding:
     rule="R3 · section 4.1.1, block sizes 'covering full feature map'",
     effect=STRAY,
     needs=claim(lambda s: s.claims.clips, "does not claim to clip blocks larger than the map"),
+    severity=Severity.SERIOUS,
 )
 def clipped(context: Context) -> Finding:
     """Where block_size exceeds an axis the block covers that axis, and the rest stays as it is."""
-    return _blocks(context, beyond_map=True)
+    return for_all(context, valid_settings(context, beyond_map=True), made_of_blocks(context))
 
 
 @check(
@@ -83,8 +98,9 @@ def shared(context: Context) -> Finding:
         for claimed, axis, what in ((claims.per_sample, 0, "samples"), (claims.per_channel, 1, "channels")):
             if not claimed and (other := dropped != dropped.take([0], axis)).any():
                 raise Violation(f"{what} differ where one shared mask is claimed", share(other))
+        require_some(dropped)
 
-    return for_all(context, valid_settings(context), holds)
+    return both(for_all(context, valid_settings(context), holds), in_batches(context, holds))
 
 
 @check(
@@ -102,6 +118,7 @@ def ignores_values(context: Context) -> Finding:
         other = context.call(setting.values(), **setting.arguments) == 0
         if (wrong := one != other).any():
             raise Violation("the mask depends on the activations", share(wrong))
+        require_some(one)
 
     return for_all(context, valid_settings(context), holds)
 
@@ -120,14 +137,18 @@ def dropped_is_zero(context: Context) -> Finding:
 
     def holds(setting: Setting) -> None:
         dropped = context.call(setting.ones(), **setting.arguments) == 0
-        for held in (np.nan, np.inf, -1.0):
+        require_some(dropped)
+        signs = None
+        for held, severity in ((-1.0, Severity.WRONG), (np.nan, Severity.HYGIENE), (np.inf, Severity.HYGIENE)):
             x = setting.values()
             x[dropped] = held
-            y = context.call(x, **setting.arguments)
-            wrong = (y[dropped] != 0) | np.signbit(y[dropped])
-            if wrong.any():
+            y = context.call(x, **setting.arguments, nan_is_an_answer=True)[dropped]
+            if (wrong := y != 0).any():
                 raise Violation(
-                    f"a dropped unit that held {held} came out as {y[dropped][wrong][0]}, not +0", share(wrong)
+                    f"a dropped unit that held {held} came out as {y[wrong][0]}, not +0", share(wrong), severity
                 )
+            signs = np.signbit(y) if signs is None else signs
+        if signs is not None and signs.any():  # after what is graver
+            raise Violation("a dropped unit that held -1.0 came out as -0.0, not +0", share(signs), Severity.COSMETIC)
 
     return for_all(context, valid_settings(context), holds)

@@ -9,7 +9,8 @@ from dropblock_conformance.judging.answers import BadOutputError, SubjectError
 from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.judging.check import Context, Finding, NotApplicableError, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
-from dropblock_conformance.judging.exact import for_all
+from dropblock_conformance.judging.exact import both, for_all, once
+from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Subject
 
 Case = tuple[float, int]
@@ -20,6 +21,8 @@ LINE = "R12 · section 3, 'Scheduled DropBlock'"
 
 # Schedules may be kept in float32, as variables of a framework are.
 TOLERANCE = 2.0**-22
+NOTICED = 1e-4  # less than that no training notices
+LONG = (1100, 1500)  # steps
 
 
 def values(subject: Subject, case: Case, between: Callable[[], object] | None = None) -> list[float]:
@@ -67,16 +70,17 @@ def ends(context: Context) -> Finding:
 
     def holds(case: Case) -> None:
         keep_prob, steps = case
-        if steps:
-            holds((keep_prob, 0))
         found = values(context.subject, case)
         for step, wanted in {0: 1.0 if steps else keep_prob, steps: keep_prob}.items():
             # As it is, kept as a drop probability, or kept in float32.
             if found[step] not in (wanted, 1 - (1 - wanted), float(np.float32(wanted))):
                 off = abs(found[step] - wanted)
-                raise Violation(f"at step {step} of {steps} keep_prob is {found[step]}, not exactly {wanted}", off)
+                severity = Severity.COSMETIC if off <= NOTICED else None if steps else Severity.EDGE
+                what = f"at step {step} of {steps} keep_prob is {found[step]}, not exactly {wanted}"
+                raise Violation(what, off, severity)
 
-    return for_all(context, cases(), holds)
+    # Apart: without steps there is no line to follow, and the paper says nothing.
+    return both(for_all(context, cases(1), holds), for_all(context, cases(0, 0), holds))
 
 
 @check(
@@ -95,11 +99,16 @@ def linear(context: Context) -> Finding:
         off = np.abs(values(context.subject, case) - wanted)
         if not off.max() <= TOLERANCE:
             step = int(off.argmax())
-            raise Violation(
-                f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}", float(off.max())
-            )
+            what = f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}"
+            raise Violation(what, float(off.max()), Severity.COSMETIC if off.max() <= NOTICED else None)
 
-    return for_all(context, cases(1), holds)
+    long = (round(context.rng.uniform(0.1, 0.9), 3), int(context.rng.integers(*LONG)))
+    return both(for_all(context, cases(1), holds), once(lambda: _held(holds, long)))
+
+
+def _held(holds: Callable[[Case], None], case: Case) -> str:
+    holds(case)
+    return f"held at every step of {case[1]}"
 
 
 def _unmoved(context: Context, training: bool) -> Finding:
@@ -127,6 +136,7 @@ def _unmoved(context: Context, training: bool) -> Finding:
     rule=LINE,
     effect=OFF,
     needs=HAS_SCHEDULE,
+    severity=Severity.SERIOUS,
 )
 def training_calls(context: Context) -> Finding:
     """A training step advances it: gradient accumulation and layers called twice do not."""

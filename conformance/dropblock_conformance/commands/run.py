@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from dropblock_conformance.judging.profile import PROFILES
+from dropblock_conformance.level import LEVELS
 from dropblock_conformance.reports import html, json_junit, matrix, terminal
 from dropblock_conformance.result import Report
 from dropblock_conformance.running import campaign
@@ -26,6 +27,13 @@ GONE, UNWRITTEN = 3, 4  # exit statuses: a subject cannot be had or died, a file
 @click.argument("subjects", nargs=-1, metavar="SUBJECT...")
 @click.option("--worker", "workers", multiple=True, metavar="COMMAND", help="Certify what COMMAND answers for.")
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="standard", show_default=True)
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="robust",
+    show_default=True,
+    help="Ask what the paper says, or also what this project asks beyond it.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Keys every stream; the same seed repeats a run.")
 @click.option("--check", "checks", multiple=True, metavar="ID", help="Only this check; may be given again.")
 @click.option("--timeout", type=float, help="Seconds before a check counts as hung; by default the profile's.")
@@ -43,6 +51,7 @@ def run(
     subjects: tuple[str, ...],
     workers: tuple[str, ...],
     profile: str,
+    level: str,
     seed: int,
     checks: tuple[str, ...],
     timeout: float | None,
@@ -84,7 +93,7 @@ def run(
         raise click.UsageError(
             "--jobs is for this machine, and a cluster's workers say how many they run: leave it out with --dask"
         )
-    orders = [Order(name, profile, seed, checks or None, among or len(names), timeout) for name in names]
+    orders = [Order(name, profile, seed, checks or None, among or len(names), timeout, level) for name in names]
     try:
         for order in orders:
             order.validate()

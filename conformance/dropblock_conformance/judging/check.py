@@ -16,25 +16,30 @@ from dropblock_conformance.judging.answers import call, gradient
 from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.profile import Profile
+from dropblock_conformance.level import Severity, level_of
 from dropblock_conformance.subject import Array, Subject
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: a verdict, the size of the effect, a sentence, and the data behind it (JSON-able)."""
+    """What a check found: a verdict, the size of the effect, a sentence, and the data behind it (JSON-able).
+
+    `severity` is that of this finding where it is less grave than its check's can be.
+    """
 
     verdict: Verdict
     effect: float
     summary: str
     data: dict[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
 
 
 class Violation(Exception):
-    """An exact rule is broken, by `effect`."""
+    """An exact rule is broken, by `effect`. `severity` where this is less grave than its check's violations can be."""
 
-    def __init__(self, summary: str, effect: float = 1.0) -> None:
+    def __init__(self, summary: str, effect: float = 1.0, severity: Severity | None = None) -> None:
         super().__init__(summary)
-        self.effect = effect
+        self.effect, self.severity = effect, severity
 
 
 class NotApplicableError(Exception):
@@ -54,6 +59,8 @@ class Context:
     seed: int
     check_id: str
     attempt: int = 0
+    level: str = "robust"
+    severity: Severity = Severity.WRONG  # of the gravest that the check can find
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(f"{self.seed}/{self.check_id}/{self.attempt}".encode()).digest()
@@ -84,7 +91,8 @@ def anything(subject: Subject) -> None:
 class Check:
     """One rule, tested one way: made by :func:`check`, or by :func:`statistical.law`.
 
-    `needs` names what a subject lacks for the check to apply, or None. `plan` lists the statistical tests a run will
+    `severity` is that of the gravest finding it can make; it belongs to the level that this counts at. `needs` names
+    what a subject lacks for the check to apply, or None. `plan` lists the statistical tests a run will
     make, which decides how alpha is shared; it is empty for an exact check. `at` holds what a law is measured at, by
     spatial rank.
     """
@@ -99,10 +107,23 @@ class Check:
     tests: Callable[[Profile], int] = lambda profile: 0
     plan: Callable[[Subject, Profile, float, int], list[dict[str, Any]]] = lambda subject, profile, alpha, seed: []
     at: Mapping[int, Configuration] = field(default_factory=dict)
+    severity: Severity = Severity.WRONG
+
+    @property
+    def level(self) -> str:
+        """The level it belongs to, ``"paper"`` or ``"robust"``."""
+        return level_of(self.severity)
 
 
 def check(
-    id: str, *, title: str, rule: str, effect: str, needs: Needs = anything, **statistics: Any
+    id: str,
+    *,
+    title: str,
+    rule: str,
+    effect: str,
+    needs: Needs = anything,
+    severity: Severity = Severity.WRONG,
+    **statistics: Any,
 ) -> Callable[[Callable[[Context], Finding]], Check]:
     """A decorator that makes a check of a function, with the function's docstring as its explanation.
 
@@ -112,9 +133,10 @@ def check(
         rule: R-numbers, then the line of the paper: ``"R4 · Algorithm 1 line 6, Fig. 2"``.
         effect: what its findings' `effect` measures.
         needs: what a subject lacks for the check to apply, or None.
+        severity: of the gravest that it can find; the paper's rules alone are ``WRONG``.
         statistics: `tests`, `plan` and `at` of :class:`Check`.
     """
-    return lambda run: Check(id, title, rule, explanation_of(run), effect, run, needs, **statistics)
+    return lambda run: Check(id, title, rule, explanation_of(run), effect, run, needs, severity=severity, **statistics)
 
 
 def explanation_of(function: Callable[..., Any]) -> str:

@@ -6,10 +6,26 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+finfo: Any = ml_dtypes.finfo  # which knows bfloat16 too
+
 
 def dtype_named(name: str) -> np.dtype[Any]:
     """The dtype; bfloat16 comes from ml_dtypes, as NumPy has none."""
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def limits(name: str) -> tuple[float, float, float]:
+    """The least normal number of a dtype, the largest one, and the smallest above 0."""
+    info = finfo(dtype_named(name))
+    return float(info.smallest_normal), float(info.max), float(info.smallest_subnormal)
+
+
+def tolerance(name: str) -> float:
+    """The relative error that an honest implementation keeps: an epsilon in a denominator, a product rounded twice.
+
+    The paper is judged with it; the last digits are our own strictness.
+    """
+    return max(1e-5, 2 * float(finfo(dtype_named(name)).eps))
 
 
 def scaled_range(x: npt.NDArray[Any], scale: npt.NDArray[np.float64], dtype: str) -> tuple[Any, Any]:

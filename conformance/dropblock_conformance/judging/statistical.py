@@ -20,6 +20,7 @@ from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.inference import Event, Verdict, combine, judge
 from dropblock_conformance.judging.power import POWER, plan
 from dropblock_conformance.judging.profile import Profile
+from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Claims, Subject
 from dropblock_core import keep_map
 
@@ -43,11 +44,17 @@ class Measure:
     """Events and how to count them in a batch of dropped units ``[calls, samples, channels, *feat]``.
 
     `count` returns (successes, trials) of each event; `trials_per_map` is what to expect of the latter, for planning.
+    `coarser` is how many of the profile's margins its events are judged by.
     """
 
     events: tuple[Event, ...]
     count: Callable[[Dropped], list[tuple[int, int]]]
     trials_per_map: float = 1.0
+    coarser: float = 1.0
+
+    def margin(self, margin: float) -> float:
+        """The margin of its events by the profile's; the law itself ends at an effect of -1."""
+        return max(margin, min(self.coarser * margin, 0.4))
 
 
 Tune = Callable[[Dropped], Sequence[Measure]]
@@ -79,16 +86,24 @@ def sampling(
     alpha: float,
     calls: int = 1,
     units: int = UNITS_PER_CALL,
+    batch: tuple[int, int] | None = None,
 ) -> Sampling:
-    """How many maps give every event its planned number of trials, at `units` a call at most."""
+    """How many maps give every event its planned number of trials, at `units` a call at most, or in batches of so many
+    samples and channels.
+    """
     power = 1 - (1 - POWER) / number_of_tests(measures)
-    trials = [[plan(event, margin, alpha, power) for event in measure.events] for measure in measures]
+    trials = [[plan(event, measure.margin(margin), alpha, power) for event in measure.events] for measure in measures]
     maps = max(ceil(max(t) / measure.trials_per_map) for t, measure in zip(trials, measures, strict=True))
-    per_call = max(64, min(units // prod(configuration.feat), ceil(maps / calls)))
+    per_call = min(units // prod(configuration.feat), ceil(maps / calls))
+    per_call = max(64 if units > UNITS_PER_HALF else 1, per_call)
     # Powers of two, so that channels and samples pair up at every lag. What shares a mask counts as one map.
     doublings = int(np.log2(per_call))
     channels = 2 ** (doublings // 2 if claims.per_sample else doublings) if claims.per_channel else 1
     samples = 2**doublings // channels if claims.per_sample else 1
+    if batch is not None:
+        samples, channels = (
+            own if claimed else 1 for own, claimed in zip(batch, (claims.per_sample, claims.per_channel), strict=True)
+        )
     return Sampling(calls, samples, channels, ceil(maps / (calls * samples * channels)), tuple(chain(*trials)))
 
 
@@ -119,6 +134,7 @@ def measure_law(
     calls: int = 1,
     dtype: str | None = None,
     tune: Tune | None = None,
+    batch: tuple[int, int] | None = None,
 ) -> Finding:
     """Sample as planned, count, and judge every event.
 
@@ -126,26 +142,26 @@ def measure_law(
     as planned: a rule that looks at the number of trials alone, so what is judged of them stays binomial.
     """
     claims, margin = context.subject.claims, context.profile.margin
-    batch = sampling(configuration, measures, claims, margin, context.alpha, calls)
+    drawn = sampling(configuration, measures, claims, margin, context.alpha, calls, batch=batch)
     dtype = dtype or claims.law_dtype
-    if dtype == "float16" and draw(context, configuration, replace(batch, calls=1), dtype).all():
-        batch = sampling(configuration, measures, claims, margin, context.alpha, calls, UNITS_PER_HALF)
+    if dtype == "float16" and draw(context, configuration, replace(drawn, calls=1), dtype).all():
+        drawn = sampling(configuration, measures, claims, margin, context.alpha, calls, UNITS_PER_HALF)
     if tune is not None:
-        measures = tune(draw(context, configuration, replace(batch, calls=1), dtype))
+        measures = tune(draw(context, configuration, replace(drawn, calls=1), dtype))
     totals = np.zeros((number_of_tests(measures), 2), np.int64)
     picture = _Picture(configuration)
-    for number in range(PATIENCE * batch.batches):
-        if number >= batch.batches and (totals[:, 1] >= batch.trials).all():
+    for number in range(PATIENCE * drawn.batches):
+        if number >= drawn.batches and (totals[:, 1] >= drawn.trials).all():
             break
-        dropped = draw(context, configuration, batch, dtype)
+        dropped = draw(context, configuration, drawn, dtype)
         if tune is None and (shared := shared_axis(dropped)):
             return Finding(Verdict.INCONCLUSIVE, 0.0, f"{configuration}: {SHARED.format(*shared)}")
         totals += [pair for measure in measures for pair in measure.count(dropped)]
         picture.add(dropped)
-    events = [event for measure in measures for event in measure.events]
+    events = [(event, measure.margin(margin)) for measure in measures for event in measure.events]
     tests = [
-        judge(event, int(successes), int(trials), margin, context.alpha, context.rng)
-        for event, (successes, trials) in zip(events, totals, strict=True)
+        judge(event, int(successes), int(trials), its_margin, context.alpha, context.rng)
+        for (event, its_margin), (successes, trials) in zip(events, totals, strict=True)
     ]
     verdict, worst = combine(tests)
     summary = (
@@ -214,16 +230,19 @@ def law(
     calls: int = 1,
     dtype: str | None = None,
     tune: Callable[[Dropped], Any] | None = None,
+    batch: tuple[int, int] | None = None,
+    severity: Severity = Severity.WRONG,
 ) -> Callable[[Callable[..., Sequence[Measure]]], Check]:
     """A decorator that makes a check of a function from a configuration to its measures.
 
     Args:
-        id, title, rule, effect, needs: as in :func:`check.check`.
+        id, title, rule, effect, needs, severity: as in :func:`check.check`.
         at: the configuration, or one by spatial rank where the measures do for every rank.
         calls: how many calls of the subject belong together.
         dtype: that of the activations; by default the one in which the subject's law is tested.
         tune: what a first batch, which is not counted, says to the measures. It is their second argument; by the
             paper's law they need none.
+        batch: samples and channels of a call; by default as many as give the planned number of maps.
     """
     by_rank = {len(at.feat): at} if isinstance(at, Configuration) else dict(at)
 
@@ -241,13 +260,13 @@ def law(
 
         def plan_for(subject: Subject, profile: Profile, alpha: float, _seed: int) -> list[dict[str, Any]]:
             rank = rank_for(subject.claims)
-            batch = sampling(by_rank[rank], known[rank], subject.claims, profile.margin, alpha, calls)
-            return [plan_row(by_rank[rank], tests, batch)]
+            drawn = sampling(by_rank[rank], known[rank], subject.claims, profile.margin, alpha, calls, batch=batch)
+            return [plan_row(by_rank[rank], tests, drawn)]
 
         def run(context: Context) -> Finding:
             rank = rank_for(context.subject.claims)
             tuned = None if tune is None else lambda dropped: measures(by_rank[rank], tune(dropped))
-            return measure_law(context, by_rank[rank], known[rank], calls=calls, dtype=dtype, tune=tuned)
+            return measure_law(context, by_rank[rank], known[rank], calls=calls, dtype=dtype, tune=tuned, batch=batch)
 
         return Check(
             id,
@@ -260,6 +279,7 @@ def law(
             tests=lambda profile: tests,
             plan=plan_for,
             at=by_rank,
+            severity=severity,
         )
 
     return made

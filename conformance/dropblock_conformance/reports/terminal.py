@@ -17,7 +17,6 @@ from dropblock_conformance.reports.matrix import LEGEND, cells
 from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.running.campaign import Progress
-from dropblock_conformance.running.journal import check_ids
 from dropblock_conformance.running.order import Order
 
 STYLES = {
@@ -64,7 +63,7 @@ def watch(console: Console, events: Iterable[Progress]) -> Iterator[Progress]:
             match event.what:
                 case Report() as opening:
                     names[event.order] = printable(opening.subject)
-                    total += len(check_ids(event.order))
+                    total += len(event.order.check_ids)
                     show_plan(console, opening)
                 case Result() as result:
                     finished += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dropblock_conformance.pipe.child import GRACE
 from dropblock_conformance.result import Report, Result
-from dropblock_conformance.running.journal import Journal, check_ids
+from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order, UnavailableError, unavailable
 from dropblock_conformance.running.process import Isolated
 
@@ -134,7 +134,7 @@ def reports(orders: Sequence[Order], events: Iterable[Progress]) -> list[Report]
                 results[event.order].append(result)
             case error:
                 openings[event.order] = unavailable(event.order, str(error))
-    places = {order: check_ids(order) for order in orders}
+    places = {order: order.check_ids for order in orders}
     return [
         replace(
             openings[order],

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dropblock_conformance.checks import all_checks
 from dropblock_conformance.result import Report, Result
 from dropblock_conformance.running.order import Order
 from dropblock_conformance.running.versions import versions
@@ -41,19 +40,14 @@ class Journal:
         """The order's plan and the results that were put, if there are any."""
         if (opening := self._entries.get((_key(order), None))) is not None:
             yield Report.from_json(opening)
-            for check_id in check_ids(order):
+            for check_id in order.check_ids:
                 if (result := self._entries.get((_key(order), check_id))) is not None:
                     yield Result.from_json(result)
 
     def unfinished(self, order: Order) -> list[str]:
         """The order's checks without a result."""
         known = {what.id for what in self.recall(order) if isinstance(what, Result)}
-        return [check_id for check_id in check_ids(order) if check_id not in known]
-
-
-def check_ids(order: Order) -> list[str]:
-    """The checks of an order, in the order of the report."""
-    return list(all_checks()) if order.checks is None else list(order.checks)
+        return [check_id for check_id in order.check_ids if check_id not in known]
 
 
 def _key(order: Order) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from dropblock_conformance.checks import find
+from dropblock_conformance.checks import asked_at, find
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.result import Report
 from dropblock_conformance.running.run import Run
@@ -20,6 +20,12 @@ class Order:
     checks: tuple[str, ...] | None = None
     subjects_in_run: int = 1
     timeout: float | None = None
+    level: str = "robust"
+
+    @property
+    def check_ids(self) -> list[str]:
+        """Its checks, in the order of the report."""
+        return [check.id for check in asked_at(self.level)] if self.checks is None else list(self.checks)
 
     def validate(self) -> None:
         """Refuse what can be refused without running anything of the subject's: that is for its own process.
@@ -53,4 +59,4 @@ class UnavailableError(Exception):
 
 def unavailable(order: Order, reason: str) -> Report:
     """The report of a subject that cannot be had."""
-    return Report(order.name, None, order.profile, order.seed, 0.0, [], [], 0.0, versions(), reason)
+    return Report(order.name, None, order.profile, order.seed, 0.0, [], [], 0.0, versions(), reason, order.level)

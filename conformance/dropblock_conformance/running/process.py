@@ -119,8 +119,15 @@ class Isolated:
             effect=None,
             seconds=0.0,
             repeat=command_to_repeat(
-                self.order.name, self.order.profile, self.order.seed, self.order.subjects_in_run, check_id
+                self.order.name,
+                self.order.profile,
+                self.order.seed,
+                self.order.subjects_in_run,
+                check_id,
+                self.order.level,
             ),
+            level=check.level,
+            severity=check.severity,
         )
 
 

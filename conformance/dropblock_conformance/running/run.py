@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dropblock_conformance.checks import all_checks, find
+from dropblock_conformance.checks import FAR_OFF, REPEATED_BY, REPEATS, all_checks, asked_at, find
 from dropblock_conformance.judging.answers import SubjectError
 from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.power import FAMILY_ALPHA
 from dropblock_conformance.judging.profile import PROFILES
-from dropblock_conformance.result import Outcome, Report, Result
+from dropblock_conformance.level import LEVELS, Severity, least_grave, level_of
+from dropblock_conformance.result import GOOD, Outcome, Report, Result
 from dropblock_conformance.running.timeout import run_within
 from dropblock_conformance.running.versions import versions
 from dropblock_conformance.subject import Deviation, Subject
@@ -28,6 +29,7 @@ class Run:
         subjects_in_run: how many subjects share the run's family-wise alpha.
         repeat: how to name the subject in the command that repeats a check; None for one that has no importable name.
         timeout: seconds a check may take, in place of the profile's.
+        level: ``"paper"`` leaves out what the paper does not say.
     """
 
     def __init__(
@@ -41,11 +43,15 @@ class Run:
         subjects_in_run: int = 1,
         repeat: str | None = None,
         timeout: float | None = None,
+        level: str = "robust",
     ) -> None:
         if not isinstance(subject, Subject):
             raise TypeError(f"subject is a {type(subject).__name__}: wrap the implementation as Subject(name, call)")
         if profile not in PROFILES:
             raise ValueError(f"profile={profile!r} is unknown: choose one of {', '.join(map(repr, PROFILES))}")
+        if level not in LEVELS:
+            raise ValueError(f"level={level!r} is unknown: choose one of {', '.join(map(repr, LEVELS))}")
+        self.level = level
         self.subject, self.profile, self.seed = subject, PROFILES[profile], integer("seed", seed, "it keys all streams")
         self.timeout = self.profile.timeout if timeout is None else timeout
         self.expect: dict[str, Deviation] = {}
@@ -53,7 +59,9 @@ class Run:
             if check.id in self.expect:
                 raise ValueError(f"expect declares {check.id!r} twice: give one Deviation a check, with one bound")
             self.expect[check.id] = deviation
-        self.checks = list(all_checks().values()) if checks is None else find(checks)
+        self.is_by_id = checks is not None
+        self.checks = asked_at(level) if checks is None else find(checks)
+        self._law_is_off: float | None = None  # until it is measured
         self.not_applicable = {c.id: reason for c in self.checks if (reason := c.needs(subject)) is not None}
         self.name_to_repeat, self.subjects_in_run = repeat, subjects_in_run
         # Alpha is shared by all statistical tests of the subject's full run, so a check repeated alone judges alike.
@@ -88,16 +96,20 @@ class Run:
             results=[],
             seconds=0.0,
             versions=versions(),
+            level=self.level,
         )
 
     def result(self, check: Check) -> Result:
         """Try a check, repeat it on a fresh stream if it deviates, and settle what that means."""
-        if check.id in self.not_applicable:
-            return self._result(check, Outcome.NOT_APPLICABLE, {"summary": self.not_applicable[check.id]}, None, 0.0)
+        lacks = self.not_applicable.get(check.id) or self._repeated(check)
+        if lacks is not None:
+            return self._result(check, Outcome.NOT_APPLICABLE, {"summary": lacks}, None, 0.0)
         start = time.perf_counter()
         attempts: list[Finding] = []
         try:
             attempts.append(self._try(check, 0))
+            if check.id == REPEATED_BY:
+                self._law_is_off = attempts[0].effect if attempts[0].verdict == Verdict.DEVIATES else 0.0
             if attempts[0].verdict == Verdict.DEVIATES:
                 attempts.append(self._try(check, 1))
         except NotApplicableError as reason:
@@ -108,11 +120,33 @@ class Run:
         evidence = {"summary": summary, "attempts": [_as_data(finding) for finding in attempts]}
         if check.id in self.expect:
             evidence |= _declared(self.expect[check.id])
-        return self._result(check, outcome, evidence, attempts[0].effect, time.perf_counter() - start)
+        # Of a deviation that comes in two severities, the lesser one is sure.
+        severity = least_grave(*(finding.severity or check.severity for finding in attempts))
+        return self._result(check, outcome, evidence, attempts[0].effect, time.perf_counter() - start, severity)
+
+    def _repeated(self, check: Check) -> str | None:
+        """Why a check would only say again what another one says, where it was not asked for by its id."""
+        if self.is_by_id or check.id not in REPEATS:
+            return None
+        (paper,) = find([REPEATED_BY])
+        if self._law_is_off is None and paper.id not in self.not_applicable:
+            self.result(paper)
+        off = self._law_is_off or 0.0
+        if abs(off) <= FAR_OFF:
+            return None
+        return f"not run: {paper.id} is off by {off:+.0%}, which would show here again; --check {check.id} runs it"
 
     def _try(self, check: Check, attempt: int) -> Finding:
-        context = Context(self.subject, self.profile, self.alpha, self.seed, check.id, attempt)
-        return run_within(self.timeout, lambda: check.run(context))
+        context = Context(
+            self.subject, self.profile, self.alpha, self.seed, check.id, attempt, self.level, check.severity
+        )
+        finding = run_within(self.timeout, lambda: check.run(context))
+        is_less = finding.severity is not None and level_of(finding.severity) != "paper"
+        if self.level == "paper" and finding.verdict == Verdict.DEVIATES and is_less:
+            return replace(
+                finding, verdict=Verdict.CONFORMS, summary=f"as the paper has it, not to the bit: {finding.summary}"
+            )
+        return finding
 
     def _settle(self, check: Check, attempts: list[Finding]) -> tuple[Outcome, str]:
         found, deviation = attempts[0].summary, self.expect.get(check.id)
@@ -147,7 +181,13 @@ class Run:
         return self._result(check, outcome, evidence, None, seconds)
 
     def _result(
-        self, check: Check, outcome: Outcome, evidence: dict[str, Any], effect: float | None, seconds: float
+        self,
+        check: Check,
+        outcome: Outcome,
+        evidence: dict[str, Any],
+        effect: float | None,
+        seconds: float,
+        severity: Severity | None = None,
     ) -> Result:
         return Result(
             id=check.id,
@@ -158,21 +198,29 @@ class Run:
             effect=effect,
             seconds=seconds,
             repeat=self.repeat_command(check.id),
+            level=check.level,
+            severity=None if outcome in GOOD else severity or check.severity,
         )
 
     def repeat_command(self, check_id: str) -> str:
         """The one command, or Python call, that repeats a check."""
         if self.name_to_repeat is not None:
-            return command_to_repeat(self.name_to_repeat, self.profile.name, self.seed, self.subjects_in_run, check_id)
-        options = f"profile={self.profile.name!r}, seed={self.seed}, checks=[{check_id!r}]"
+            return command_to_repeat(
+                self.name_to_repeat, self.profile.name, self.seed, self.subjects_in_run, check_id, self.level
+            )
+        level = "" if self.level == "robust" else f", level={self.level!r}"
+        options = f"profile={self.profile.name!r}, seed={self.seed}{level}, checks=[{check_id!r}]"
         return f"certify(subject, {options})  # {self.subject.name}"
 
 
-def command_to_repeat(name: str, profile: str, seed: int, subjects_in_run: int, check_id: str) -> str:
+def command_to_repeat(
+    name: str, profile: str, seed: int, subjects_in_run: int, check_id: str, level: str = "robust"
+) -> str:
     """The command that repeats a check of a subject that has an importable name."""
     # Sample sizes follow from alpha, so a subject that was one among several is judged as such again.
     among = f" --among {subjects_in_run}" if subjects_in_run > 1 else ""
-    return f"dropblock-conformance run {name} --profile {profile} --seed {seed}{among} --check {check_id}"
+    at_level = f" --level {level}" if level != "robust" else ""
+    return f"dropblock-conformance run {name} --profile {profile} --seed {seed}{at_level}{among} --check {check_id}"
 
 
 def certify(
@@ -183,6 +231,7 @@ def certify(
     expect: Sequence[Deviation] = (),
     checks: Sequence[str] | None = None,
     timeout: float | None = None,
+    level: str = "robust",
 ) -> Report:
     """Certify a DropBlock: run every check that its claims allow, and say what was found, with evidence.
 
@@ -193,14 +242,16 @@ def certify(
         expect: deviations known beforehand.
         checks: ids of the only checks to run; by default all.
         timeout: seconds a check may take before the subject counts as hung; by default the profile's.
+        level: ``"paper"`` asks what the paper says and no more, with a numerical tolerance; ``"robust"`` asks for both.
 
     Returns:
-        A report; ``report.conforms`` is the short answer. A subject that raises or hangs is reported as crashed.
+        A report; ``report.conforms`` is the short answer, and ``report.conforms_to("paper")`` that of the paper alone.
+        A subject that raises or hangs is reported as crashed.
 
     Raises:
         ValueError, TypeError: the arguments are wrong, an unknown check id among them; nothing was called.
     """
-    run = Run(subject, profile=profile, seed=seed, expect=expect, checks=checks, timeout=timeout)
+    run = Run(subject, profile=profile, seed=seed, expect=expect, checks=checks, timeout=timeout, level=level)
     return run.report(run.results())
 
 

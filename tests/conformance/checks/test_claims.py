@@ -24,6 +24,8 @@ ONE_AT_A_TIME = [
     (Claims(dtypes=("float64",)), ["output.dtype", "scale.claimed", "gradient.scale", "law.full_map"]),
     (Claims(even_blocks=False), ["mask.blocks", "mask.clipped", "scale.claimed", "law.even_block", "law.drawn"]),
     (Claims(clips=False), ["mask.blocks", "mask.clipped", "gradient.mask", "law.clipped", "law.full_map"]),
+    (Claims(non_square=False), ["mask.blocks", "mask.clipped", "values.every_unit", "law.everywhere", "law.clipped"]),
+    (Claims(keep_prob_zero=False), ["mask.blocks", "gradient.scale", "values.nothing_kept", "law.keep_prob_zero"]),
     (Claims(seedable=False), ["seed.same", "seed.fresh", "mask.blocks", "gradient.mask", "independence.calls"]),
     (Claims(per_channel=False), ["mask.shared", "scale.claimed", "law.full_map", "law.pairs", "independence.samples"]),
     (Claims(per_sample=False), ["mask.shared", "scale.claimed", "law.full_map", "law.pairs", "independence.channels"]),
@@ -80,12 +82,16 @@ class Strict:
             self.beyond.add(f"block_size {block_size} on a map of {feat}")
         if not self.claims.clips and block_size > min(feat):
             self.beyond.add(f"block_size {block_size} on a map of {feat}")
+        if not self.claims.non_square and len(set(feat)) > 1:
+            self.beyond.add(f"a map of {feat}")
 
     def seed(self, seed: int) -> int:
         return seed if self.claims.seedable else int(self.rng.integers(2**63))
 
     def drop(self, x: np.ndarray, **arguments: Any) -> Any:
         self.look(x, arguments["block_size"])
+        if not self.claims.keep_prob_zero and arguments["keep_prob"] == 0:
+            self.beyond.add("keep_prob 0")
         if not self.claims.per_sample and arguments.get("training", True):
             kept = drop_block(np.ones_like(x[:1]), per_channel=self.claims.per_channel, renorm="none", **arguments) != 0
             return np.where(kept, x * np.float32(kept.size / max(1, kept.sum())), np.float32(0))
@@ -138,11 +144,22 @@ RANKS = {"law.rank1", "law.rank3"}
         (Claims(spatial=(1, 2, 3), dtypes=DTYPES), {"mask.shared"}),
         (Claims(), {"mask.shared", *HALF, *RANKS}),
         (Claims(clips=False), {"mask.shared", *HALF, *RANKS, "law.clipped", "mask.clipped"}),
-        (Claims(per_channel=False), {"independence.channels", *HALF, *RANKS}),
+        (
+            Claims(non_square=False),
+            {"mask.shared", *HALF, *RANKS, "law.non_square", "law.wide", "law.tall", "law.clipped"},
+        ),
+        (
+            Claims(keep_prob_zero=False),
+            {"mask.shared", *HALF, *RANKS, "law.keep_prob_zero", "values.nothing_kept", "gradient.nothing_kept"},
+        ),
+        (
+            Claims(per_channel=False),
+            {"independence.channels", "independence.all_channels", "law.each_channel", *HALF, *RANKS},
+        ),
         (
             Claims(seedable=False),
             {"mask.shared", *HALF, *RANKS, "mask.ignores_values", "values.dropped_zero", "output.layout", "seed.same"}
-            | {"gradient.nonfinite"},
+            | {"gradient.nonfinite", "gradient.edges", "values.edges", "seed.lasting", "seed.bits"},
         ),
     ],
     ids=claimed,
@@ -171,7 +188,7 @@ def test_gradients_and_schedules_are_claimed_by_offering_them() -> None:
             assert reason.startswith("offers no gradient")
         if id.startswith("schedule."):
             assert reason == "offers no schedule"
-    assert sum(id.startswith(("gradient.", "schedule.")) for id in reasons) == 8
+    assert sum(id.startswith(("gradient.", "schedule.")) for id in reasons) == 10
 
 
 def test_a_schedule_that_is_finished_values_cannot_be_interrupted() -> None:

@@ -11,10 +11,13 @@ import pytest
 from dropblock_conformance.checks import independence
 from dropblock_conformance.checks.events import (
     anchor_of_one_block,
+    at_each_place,
+    border,
     exactly_one_block,
     only_block,
     touched,
     unit_kept,
+    units_apart,
     units_kept,
     untouched_map,
 )
@@ -120,8 +123,50 @@ def test_the_anchor_of_a_single_block_is_uniform(c: Configuration) -> None:
     assert 0.9 * single < measure.trials_per_map < single
 
 
+GRIDS = [
+    Configuration((9, 9), 3, 0.6),
+    Configuration((5, 5), 3, 0.64),
+    Configuration((4, 6), 3, 0.7),
+    Configuration((8,), 2, 0.6),
+    Configuration((5, 2), 2, 0.8),
+    Configuration((3, 3, 4), 2, 0.8),
+    Configuration((4, 4), 4, 0.6),
+    Configuration((1, 7), 1, 0.6),
+]
+
+
+@pytest.mark.parametrize("c", GRIDS, ids=str)
+def test_units_apart_are_kept_with_the_stated_probability_and_share_no_anchor(c: Configuration) -> None:
+    last = len(c.feat) - 1
+    for measure in (units_apart(c), border(c, 0), border(c, last)):
+        one_map = np.zeros((1, 1, 1, *c.feat), bool)
+        ((_, trials),) = measure.count(one_map)
+        assert trials == measure.trials_per_map
+        # A block anywhere takes one trial at most, so that trials are independent.
+        valid = tuple(f - b + 1 for f, b in zip(c.feat, c.block, strict=True))
+        for anchor in np.ndindex(*valid):
+            seeds = np.zeros((1, 1, *valid), bool)
+            seeds[(0, 0, *anchor)] = True
+            ((kept, _),) = measure.count(~block_mask(seeds, c.block_size, c.feat)[None])
+            assert trials - kept <= 1
+        if c.anchors <= 16:
+            require_exact(c, measure)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_each_place_of_a_batch_is_counted_by_itself(axis: int) -> None:
+    batch = np.zeros((2, 4, 4, 3, 3), bool)
+    np.moveaxis(batch, axis, 0)[2, 0, :3, 1, 1] = True  # of the eight maps at place 2, three are touched
+    np.moveaxis(batch, axis, 0)[1, 1, :2, 0, 0] = True
+    measure = at_each_place(MAPS[0], axis, 4, "sample", 8.0)
+    assert measure.count(batch) == [(0, 5), (2, 5), (3, 5), (0, 5)]
+    assert [event.probability(0.0) for event in measure.events] == [0.25] * 4
+    assert measure.trials_per_map == pytest.approx(0.98 * (1 - (1 - MAPS[0].gamma) ** 4))
+
+
 LAWS = registered_laws()
-OF_ONE_MAP = [law for law in LAWS if law.check.id.startswith("law.")]
+PLACES = ("law.each_sample", "law.each_channel")  # of a batch
+OF_ONE_MAP = [law for law in LAWS if law.check.id.startswith("law.") and law.check.id not in PLACES]
 
 
 @pytest.mark.parametrize("law", [law for law in OF_ONE_MAP if law.configuration.anchors <= 16], ids=str)
@@ -222,9 +267,13 @@ def test_trials_are_not_promised_more_often_than_they_come(law: Law) -> None:
         if law.check.id.startswith("independence."):
             p = (1 - law.configuration.gamma) ** law.configuration.anchors
             assert 0.95 < measure.trials_per_map / ((2 * p * (1 - p)) ** 2 / 4) < 1
+        elif law.check.id in PLACES:
+            counts = measure.count(np.ones((2, 128, 128, *law.configuration.feat), bool))
+            assert counts == [(256, 256 * 128)] * len(measure.events)
         elif law.check.id != "law.anchors":
             assert measure.trials_per_map == 1.0
-            assert [trials for _, trials in measure.count(np.zeros((2, 3, 5, *law.configuration.feat), bool))] == [30]
+            counts = measure.count(np.zeros((2, 3, 5, *law.configuration.feat), bool))
+            assert [trials for _, trials in counts] == [30] * len(measure.events)
 
 
 def test_touched_is_any_unit_of_a_map() -> None:

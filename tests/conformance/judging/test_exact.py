@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from dropblock_conformance import Claims
 from dropblock_conformance.checks.mask import opening, require_blocks
-from dropblock_conformance.judging.answers import BadOutputError, NothingKeptError
+from dropblock_conformance.judging.answers import BadOutputError, NothingKeptError, SubjectError
 from dropblock_conformance.judging.check import Violation
 from dropblock_conformance.judging.dtypes import dtype_named, scaled_range
-from dropblock_conformance.judging.exact import Setting, for_all, once, share, valid_settings
+from dropblock_conformance.judging.exact import Setting, for_all, once, require_some, share, valid_settings
 from dropblock_conformance.judging.inference import Verdict
+from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import DTYPES
 
 from ..support import TINY, context, honest
@@ -33,7 +34,7 @@ def test_a_rule_that_holds_is_tried_at_as_many_settings_as_the_profile_says() ->
     finding = for_all(context(), SETTINGS, tried.append)
     assert (finding.verdict, finding.effect) == (Verdict.CONFORMS, 0.0)
     assert len(tried) == TINY.examples
-    assert finding.data == {"settings_tried": TINY.examples}
+    assert finding.data == {"settings_tried": TINY.examples, "settings_refused": 0}
 
 
 def test_settings_follow_the_stream() -> None:
@@ -66,9 +67,88 @@ def test_a_violation_is_found_and_shrunk() -> None:
 
     finding = for_all(context(), valid_settings(context(honest(Claims()))), holds)
     assert (finding.verdict, finding.effect) == (Verdict.DEVIATES, 0.25)
-    wanted = "shape (1, 1, 4, 2), block_size 2, keep_prob 0, float32, seed 0"
+    wanted = "shape (1, 1, 4, 4), block_size 2, keep_prob 0.5, float32, seed 0"
     assert finding.summary == f"too large, at {wanted}"
     assert finding.data == {"setting": wanted}
+    assert finding.severity == Severity.WRONG
+
+
+def test_where_the_paper_says_nothing_a_violation_is_less_grave_and_shrunk_too() -> None:
+    def holds(setting: Setting) -> None:
+        if setting.feat[0] > setting.feat[1]:
+            raise Violation("too tall", 0.25)
+
+    settings = valid_settings(context(honest(Claims())))
+    finding = for_all(context(), settings, holds)
+    assert finding.summary.startswith("too tall, at shape (1, 1, ")
+    assert finding.summary.endswith(", 1), block_size 1, keep_prob 0, float32, seed 0")
+    assert finding.severity == Severity.SERIOUS
+    assert for_all(context(level="paper"), settings, holds).verdict == Verdict.CONFORMS
+
+
+def test_the_gravest_violation_is_reported() -> None:
+    def holds(setting: Setting) -> None:
+        if setting.feat == (1, 1):
+            raise Violation("a digit", 0.1, Severity.COSMETIC)
+        if setting.feat[0] == setting.feat[1] > 5:
+            raise Violation("a law", 0.2)
+
+    settings = valid_settings(context(honest(Claims())))
+    finding = for_all(replace(context(), profile=replace(TINY, examples=100)), settings, holds)
+    assert (finding.severity, finding.effect) == (Severity.WRONG, 0.2)
+
+
+def test_a_lesser_violation_that_does_not_come_again_was_seen() -> None:
+    calls = 0
+
+    def holds(setting: Setting) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Violation("a digit, once", 0.5, Severity.COSMETIC)
+
+    finding = for_all(context(), SETTINGS, holds)
+    assert (finding.verdict, finding.effect, finding.severity) == (Verdict.DEVIATES, 0.5, Severity.COSMETIC)
+
+
+def refusing(setting: Setting, error: Exception) -> None:
+    raise SubjectError(str(error)) from error
+
+
+def test_what_is_refused_where_the_paper_says_nothing_is_skipped_and_said() -> None:
+    def holds(setting: Setting) -> None:
+        if setting.feat[0] != setting.feat[1]:
+            refusing(setting, NotImplementedError("square maps only"))
+
+    finding = for_all(context(), valid_settings(context(honest(Claims()))), holds)
+    assert finding.verdict == Verdict.CONFORMS
+    assert finding.data["settings_refused"] > 0
+    assert "of which the paper does not speak, with NotImplementedError" in finding.summary
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("a crash")])
+def test_a_refusal_of_what_the_paper_says_and_a_crash_anywhere_are_not_skipped(error: Exception) -> None:
+    def holds(setting: Setting) -> None:
+        if setting.is_of_paper == isinstance(error, ValueError):
+            refusing(setting, error)
+
+    with pytest.raises(SubjectError, match=str(error)):
+        for_all(context(), valid_settings(context(honest(Claims()))), holds)
+
+
+def test_where_all_is_refused_the_refusal_is_the_answer() -> None:
+    settings = valid_settings(context(honest(Claims())), beyond_map=True)
+    with pytest.raises(SubjectError, match="no clipping"):
+        for_all(context(), settings, lambda setting: refusing(setting, ValueError("no clipping")))
+
+
+def test_where_nothing_is_dropped_nothing_is_concluded() -> None:
+    def holds(setting: Setting) -> None:
+        require_some(setting.ones() == 0)
+
+    finding = for_all(context(), SETTINGS, holds)
+    assert finding.verdict == Verdict.INCONCLUSIVE
+    assert finding.summary == "nothing was dropped, or nothing kept at any setting"
 
 
 def test_what_a_flaky_subject_did_wrong_is_reported_though_it_does_right_when_asked_again() -> None:
@@ -105,7 +185,7 @@ def test_where_no_setting_gave_an_answer_nothing_is_concluded() -> None:
 
     finding = for_all(context(), SETTINGS, holds)
     assert finding.verdict == Verdict.INCONCLUSIVE
-    assert finding.summary == "no setting gave an answer that could be looked at"
+    assert finding.summary == "no setting gave an answer to look at"
 
 
 def test_what_is_no_violation_is_not_swallowed() -> None:

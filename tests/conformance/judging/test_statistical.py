@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dropblock_conformance import Claims, Outcome, Subject, certify
-from dropblock_conformance.checks.drawn_law import drawn_configurations, measures
+from dropblock_conformance.checks.drawn_law import DEAREST, measures, settings
 from dropblock_conformance.checks.events import unit_kept, untouched_map
 from dropblock_conformance.checks.independence import PAIRS, even_cut
 from dropblock_conformance.checks.law import paper
@@ -53,7 +53,7 @@ def test_every_event_gets_its_planned_trials(law: Law, claims: Claims, profile: 
     power = 1 - (1 - POWER) / number_of_tests(law.measures)
     for measure in law.measures:
         for event in measure.events:
-            assert batch.maps * measure.trials_per_map >= plan(event, margin, ALPHA, power)
+            assert batch.maps * measure.trials_per_map >= plan(event, measure.margin(margin), ALPHA, power)
 
 
 @pytest.mark.parametrize("claims", [Claims(), SHARED], ids=["per channel", "shared"])
@@ -241,24 +241,52 @@ def test_a_configuration_knows_its_law() -> None:
     assert str(clipped) == "4x9, block 7, keep_prob 0.7"
 
 
-@pytest.mark.parametrize("even_blocks", [True, False])
-def test_drawn_settings_follow_the_seed_and_the_claims(even_blocks: bool) -> None:
-    drawn = [drawn_configurations(seed, 4, even_blocks) for seed in range(30)]
-    assert drawn == [drawn_configurations(seed, 4, even_blocks) for seed in range(30)]
-    settings = [c for one in drawn for c in one]
-    assert len(set(settings)) > 30
-    for c in settings:
-        assert 2 <= c.block_size <= min(c.feat)
-        assert 0.1 <= c.keep_prob <= 0.95
-        assert even_blocks or c.block_size % 2
-        # An informative event: neither all nor none of the maps are untouched.
-        assert 0.05 < measures(c)[0].events[0].probability(0.0) < 0.95
+CLAIMS = [
+    Claims(),
+    Claims(even_blocks=False, non_square=False, dtypes=("float16", "float64")),
+    Claims(spatial=(1, 2, 3), dtypes=DTYPES),
+    Claims(spatial=(3,), even_blocks=False),
+]
+
+
+@pytest.mark.parametrize("of_paper", [True, False])
+@pytest.mark.parametrize("claims", CLAIMS, ids=["default", "square and odd", "every rank", "rank 3"])
+def test_drawn_settings_follow_the_seed_and_the_claims(claims: Claims, of_paper: bool) -> None:
+    drawn = [settings(claims, of_paper, seed, 4) for seed in range(30)]
+    assert drawn == [settings(claims, of_paper, seed, 4) for seed in range(30)]
+    found = [setting for one in drawn for setting in one]
+    assert len(found) == 120
+    assert len(set(found)) > 90
+    for c, dtype in found:
+        assert 1 <= c.block_size <= min(c.feat) <= max(c.feat) <= 128
+        assert 0.02 <= c.keep_prob <= 0.99
+        assert claims.even_blocks or c.block_size % 2
+        assert c.block_size == 1 or prod(c.block) <= DEAREST * (1 - c.keep_prob)
+        if of_paper:
+            assert (len(c.feat), dtype) == (claims.law_rank, claims.law_dtype)
+        assert not (of_paper or not claims.non_square) or len(set(c.feat)) == 1
+        for measure in measures(c):
+            assert 0.0 < measure.events[0].probability(0.0) < 1.0
+
+
+def test_drawn_settings_are_of_every_kind() -> None:
+    found = [s for seed in range(100) for s in settings(CLAIMS[2], False, seed, 4)]
+    assert {len(c.feat) for c, _ in found} == {1, 2, 3}
+    assert {dtype for _, dtype in found} == set(DTYPES)
+    plane = [c for c, _ in found if len(c.feat) == 2]
+    assert any(c.feat[0] > 2 * c.feat[1] for c in plane)
+    assert any(c.feat[1] > 2 * c.feat[0] for c in plane)
+    assert {min(c.block_size, 8) for c in plane} >= {1, 2, 3, 4, 5, 6, 7, 8}
+    assert max(max(c.feat) for c in plane) > 100
+    assert min(min(c.feat) for c in plane) == 1
+    assert any(c.keep_prob < 0.1 for c in plane)
+    assert any(c.keep_prob > 0.95 for c in plane)
 
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_each_seed_draws_settings_of_its_own(place: int) -> None:
     # Hypothesis begins with the simplest example whatever the seed: it must not take the place of a drawn one.
-    drawn = {drawn_configurations(seed, PROFILES["quick"].drawn_laws, True)[place] for seed in range(20)}
+    drawn = {settings(Claims(), True, seed, PROFILES["quick"].drawn_laws)[place] for seed in range(20)}
     assert len(drawn) > 5
 
 
@@ -267,7 +295,7 @@ def test_each_seed_draws_settings_of_its_own(place: int) -> None:
 def test_a_law_is_measured_at_a_spatial_rank_that_is_claimed(check: Check, claimed: tuple[int, ...]) -> None:
     subject = Subject("ranked", NUMPY.call, Claims(spatial=claimed, dtypes=DTYPES))
     rank = {"law.rank1": 1, "law.rank3": 3}.get(check.id, 2)
-    if check.id.startswith("independence.") or rank in claimed:
+    if check.id.startswith(("independence.", "law.each_sample", "law.each_channel")) or rank in claimed:
         assert check.needs(subject) is None
         assert len(measured(check, subject)[0].configuration.feat) in claimed
         assert check.plan(subject, TINY, ALPHA, 0)[0]["configuration"] == str(measured(check, subject)[0].configuration)

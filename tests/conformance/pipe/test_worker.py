@@ -56,6 +56,8 @@ def test_a_worker_says_of_its_subject_what_there_is_to_say() -> None:
             "clips": False,
             "seedable": True,
             "per_sample": True,
+            "non_square": True,
+            "keep_prob_zero": True,
         },
         "grad": False,
         "schedule": False,

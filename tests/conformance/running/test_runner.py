@@ -151,7 +151,7 @@ def report_of(*outcomes: Outcome) -> Report:
         ([Outcome.DECLARED, Outcome.INCONCLUSIVE], False, False, "inconclusive"),
         ([Outcome.CONFORMS, Outcome.DEVIATES], False, False, "does not conform"),
         ([Outcome.CONFORMS, Outcome.CRASHED], False, False, "does not conform"),
-        ([Outcome.CONFORMS, Outcome.SURPRISE], False, False, "does not conform"),
+        ([Outcome.CONFORMS, Outcome.SURPRISE], False, False, "a declared deviation is gone"),
         ([Outcome.CONFORMS, Outcome.WRONG_CAUSE], False, False, "does not conform"),
         ([Outcome.INCONCLUSIVE, Outcome.CRASHED], False, False, "does not conform"),
         # What it does not claim is never a pass by silence.

@@ -1,13 +1,16 @@
 """Between NumPy's arrays, channels first, and JAX's, channels last: a layer as a Subject."""
 
-import itertools
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dropblock_conformance.subject import Array, Claims, Subject
+
+# Linux gives a process 65,530 memory maps, and the programs of each kind of call take some.
+MOST_KINDS = 500
 
 
 def channels_last(x: Array) -> jax.Array:
@@ -31,11 +34,12 @@ def subject(
     schedule: Callable[[float, int], Iterable[float]] | None = None,
 ) -> Subject:
     """A layer of arrays: ``layer(x, keep_prob, block_size, training, seed)``."""
-    calls = itertools.count(1)
+    kinds: set[tuple[Any, ...]] = set()
 
     def call(x: Array, *, keep_prob: float, block_size: int, training: bool, seed: int) -> Array:
-        # Linux gives a process 65,530 memory maps, and each compiled program takes some.
-        if next(calls) % 1000 == 0:
+        kinds.add((x.shape, x.dtype, block_size, training))
+        if len(kinds) == MOST_KINDS:
+            kinds.clear()
             jax.clear_caches()  # type: ignore[no-untyped-call]
         return channels_first(layer(channels_last(x), keep_prob, block_size, training, seed))
 

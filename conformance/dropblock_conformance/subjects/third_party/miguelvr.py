@@ -28,22 +28,20 @@ def schedule(keep_prob: float, steps: int) -> Iterator[float]:
 # meant to work, its code says. Nothing says what a block larger than the map should do, or half precision.
 CLAIMS = Claims(per_channel=False, spatial=(2, 3), clips=False)
 
-FLAT = deviations.P_OVER_AREA | deviations.P_OVER_AREA_EVEN
+LAW = deviations.P_OVER_AREA
 EXPECT = [
     deviations.OVER_THE_BORDER,
     *deviations.MULTIPLIED,
+    *deviations.OUT_OF_RANGE,
     *deviations.nothing_kept("gamma at keep_prob 0 is below 1, so something is kept; where nothing is, 0 / 0 is NaN"),
     Deviation("schedule.ends", "a schedule of one value holds the start, not the end", (0.0, 1.0)),
     *deviations.of_law(
-        FLAT | deviations.P_OVER_AREA_RANK3,
+        LAW,
         "gamma is drop_prob / block_size^2 without Eq. (1)'s second factor, and seeds fall on the whole map",
     ),
 ]
 REPRODUCE = {
-    **reproduce.torch_lines("from dropblock import DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
-    **reproduce.torch_lines(
-        "from dropblock import DropBlock3D", "DropBlock3D({p}, {b})", [], deviations.P_OVER_AREA_RANK3
-    ),
+    **reproduce.torch_lines("from dropblock import DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, LAW),
     "schedule.ends": 'python -c "from dropblock import DropBlock2D, LinearScheduler; '
     'd = LinearScheduler(DropBlock2D(0, 1), 0, 0.5, 1); d.step(); print(d.dropblock.drop_prob)"',
 }

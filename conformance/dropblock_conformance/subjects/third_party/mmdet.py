@@ -49,6 +49,7 @@ EARLY = "the first of warmup_iters calls is at 1 / warmup_iters already: the war
 EXPECT = [
     Deviation("mode.keep_prob_one", "it asserts that drop_prob is above 0: a limitation", raises="AssertionError"),
     *deviations.MULTIPLIED,
+    *deviations.OUT_OF_RANGE,
     *(Deviation(check, EPSILON, (2e-7, 1.1e-6)) for check in ("scale.claimed", "gradient.scale")),
     Deviation("schedule.ends", EARLY, (0.0, 1.0)),
     Deviation("schedule.linear", EARLY, (0.0, 1.0)),
@@ -67,7 +68,7 @@ FEW_KEPT = (
 )
 REPRODUCE = {
     "mode.keep_prob_one": f'python -c "{LOAD}; D(0.0, 7)"',
-    **reproduce.torch_lines(LOAD, "D({p}, {b}, warmup_iters=0)", deviations.MULTIPLIED),
+    **reproduce.torch_lines(LOAD, "D({p}, {b}, warmup_iters=0)", [*deviations.MULTIPLIED, *deviations.OUT_OF_RANGE]),
     "scale.claimed": FEW_KEPT.format(of="d(x)"),
     "gradient.scale": FEW_KEPT.format(of="torch.autograd.grad(d(x).sum(), x)[0]"),
     "schedule.ends": WARMING.format(calls=1),

@@ -37,18 +37,19 @@ def schedule(keep_prob: float, steps: int) -> Iterator[float]:
 # meant to work, and half precision (a comment tells of an overflow in float16), its code says.
 CLAIMS = Claims(per_channel=False, spatial=(2, 3), dtypes=DTYPES, clips=False)
 
-FLAT = deviations.P_OVER_AREA | deviations.P_OVER_AREA_EVEN
+LAW = deviations.P_OVER_AREA
 SHORT = "drop_prob is raised at one step too few, so it never arrives; a schedule of no steps divides by zero"
 EXPECT = [
     deviations.OVER_THE_BORDER,
     *deviations.MULTIPLIED,
+    deviations.OUT_OF_RANGE[0],
     *deviations.rounding("the scale is rounded to the activations' dtype, so a product is rounded twice"),
     *deviations.nothing_kept("gamma at keep_prob 0 is below 1; where nothing is kept count / 0 times zero is NaN"),
     Deviation("schedule.ends", SHORT, (0.0, 1.0)),
     Deviation("schedule.linear", SHORT, (0.0, 1.0)),
     Deviation("schedule.training_calls", "every forward call in training is a step", (0.0, 1.0)),
     *deviations.of_law(
-        FLAT | deviations.P_OVER_AREA_RANK3,
+        LAW,
         "gamma is drop_prob / block_size^2 without Eq. (1)'s second factor, and seeds fall on the whole map",
     ),
 ]
@@ -59,8 +60,7 @@ SCHEDULED = (
     '[d(torch.ones(1, 1, 1, 1)) for _ in range({calls})]; print(d.dropblock.drop_prob)"'
 )
 REPRODUCE = {
-    **reproduce.torch_lines(f"{IMPORT} DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, FLAT),
-    **reproduce.torch_lines(f"{IMPORT} DropBlock3D", "DropBlock3D({p}, {b})", [], deviations.P_OVER_AREA_RANK3),
+    **reproduce.torch_lines(f"{IMPORT} DropBlock2D", "DropBlock2D({p}, {b})", EXPECT, LAW),
     "schedule.ends": SCHEDULED.format(calls=100),
     "schedule.linear": SCHEDULED.format(calls=100),
     "schedule.training_calls": SCHEDULED.format(calls=3),

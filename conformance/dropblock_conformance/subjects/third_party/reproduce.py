@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dropblock_conformance.checks import all_checks
-from dropblock_conformance.checks.events import ONE_BLOCK, UNTOUCHED
+from dropblock_conformance.checks.events import UNTOUCHED
 from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.subject import Deviation
-from dropblock_conformance.subjects.third_party.deviations import CENTRE, LOST, Law
+from dropblock_conformance.subjects.third_party.deviations import LOST, Law
 
 CHECKS = all_checks()
 
@@ -23,7 +23,7 @@ def shown(expect: Iterable[Deviation], commands: Mapping[str, str]) -> list[Devi
 
 # How many maps a command of a check looks at, where these are not MAPS.
 MAPS = 100_000
-OTHER_MAPS = {"law.anchors": 400_000, "law.float16": 20_480, "law.bfloat16": 20_480}
+OTHER_MAPS = {"law.float16": 20_480, "law.bfloat16": 20_480}
 # Structure holds at every setting; these show a block that hangs over the border.
 STRUCTURE = {
     "mask.blocks": (1_000, Configuration((7, 9), 3, 0.9)),
@@ -47,8 +47,7 @@ def setting(check: str) -> tuple[int, Configuration]:
 SHARES = {
     UNTOUCHED: "(y != 0).reshape(len(y), -1).all(1)",
     "units 36 to 69 of a row all kept": "(y[:, 0, 36:] != 0).all(1)",
-    "units (2, 1), (2, 4) all kept": "(y[:, 2, 1] != 0) & (y[:, 2, 4] != 0)",
-    "units (2, 2), (3, 3) all kept": "(y[:, 2, 2] != 0) & (y[:, 3, 3] != 0)",
+    "units 36 to 69 of a column all kept": "(y[:, 36:, 0] != 0).all(1)",
 }
 WINDOWS = "from numpy.lib.stride_tricks import sliding_window_view as w"
 # Where a whole block lies in what was dropped, and, for `mask`, what those blocks cover.
@@ -56,11 +55,14 @@ WHOLE = "z = y == 0; b = w(z, {block}, (1, 2)).all((-1, -2))"
 STRAY = "z &= ~w(np.pad(b, {padding}), {block}, (1, 2)).any((-1, -2)); print(z.sum() / (y == 0).sum())"
 
 
+DRAWN = ("law.drawn", "law.everywhere")
+
+
 def law_lines(prelude: str, answer: str, law: Law) -> dict[str, str]:
     """A command for each check of a law. `answer` makes the array y out of `n`, `feat`, `p` and `b`, and of `dtype`."""
-    found = {check: line(prelude, answer, check, event) for check, (event, _) in law.items() if check != "law.drawn"}
+    found = {check: line(prelude, answer, check, event) for check, (event, _) in law.items() if check not in DRAWN}
     # Settings that are drawn anew for each seed have none of their own: another check's stands for them.
-    return found | ({"law.drawn": found[law["law.drawn"][0]]} if "law.drawn" in law else {})
+    return found | {check: found[event] for check, (event, _) in law.items() if check in DRAWN}
 
 
 def line(prelude: str, answer: str, check: str, event: str = "") -> str:
@@ -69,13 +71,9 @@ def line(prelude: str, answer: str, check: str, event: str = "") -> str:
     padding = ((0, 0), *((side - 1, side - 1) for side in c.block))
     dtype = check.removeprefix("law.") if check in ("law.float16", "law.bfloat16") else "float32"
     program = [prelude, "y = " + answer.format(n=n, feat=feat, p=p, b=c.block_size, dtype=dtype)]
-    one = "z = y == 0; o = w(z, (3, 3), (1, 2)).all((-1, -2))[z.sum((1, 2)) == 9]"  # blocks of maps that have one
     if event.startswith("unit ("):
         unit = event.removeprefix("unit (").removesuffix(") kept")
         program.append(f"print((y[:, {unit}] != 0).mean())")
-    elif event in (CENTRE, ONE_BLOCK):
-        share = "o[:, 1, 1].sum() / o.sum()" if event == CENTRE else "o.sum() / len(y)"
-        program = [WINDOWS, *program, one, f"print({share})"]
     elif event in SHARES:
         program.append(f"print(({SHARES[event]}).mean())")
     else:
@@ -139,6 +137,18 @@ TORCH = {
         ROUNDED,
         "print((y != w)[k].float().mean().item())",
     ),
+    "values.edges": (
+        "x = torch.full((8, 1, 64, 64), 1e38)",
+        "y = {layer}(x)",
+        "print(y.isinf().float().mean().item())",
+    ),
+    "gradient.edges": (
+        "x = torch.ones(8, 1, 64, 64, requires_grad=True)",
+        "y = {layer}(x)",
+        "y.backward(torch.full_like(y, 2e-38))",
+        "k = y != 0; w = 2e-38 * k.numel() / k.sum()",
+        "print(((x.grad / w - 1).abs() > 1e-5)[k].float().mean().item())",
+    ),
     "scale.bfloat16": (
         "x = torch.rand(32, 1, 64, 64, dtype=torch.bfloat16) + 0.5",
         "y = {layer}(x)",
@@ -151,6 +161,7 @@ TORCH = {
         "print((y == 0).float().mean().item())",
     ),
 }
+TORCH["values.every_unit"], TORCH["gradient.every_unit"] = TORCH["scale.claimed"], TORCH["gradient.scale"]
 # Block and drop probability of those.
 TORCH_SETTINGS = {
     "mode.keep_prob_one": (1, 0.0),
@@ -171,7 +182,7 @@ def torch_lines(
     # 128 maps at a time, of which no count in float16 overflows.
     parts = f"torch.cat([{layer}(v) for v in torch.ones({{n}}, 1, {{feat}}, dtype=torch.{{dtype}}).split(128)])"
     found = law_lines(
-        prelude, answer, {check: seen for check, seen in law.items() if has_setting(check) or check == "law.drawn"}
+        prelude, answer, {check: seen for check, seen in law.items() if has_setting(check) or check in DRAWN}
     )
     if "law.float16" in found:
         found["law.float16"] = line(prelude, f"{parts}.float().numpy()[:, 0]", "law.float16", law["law.float16"][0])

@@ -1,0 +1,88 @@
+"""Activations to try an implementation with, unit by unit."""
+
+import numpy as np
+
+from dropblock_conformance.judging.dtypes import dtype_named, limits
+from dropblock_conformance.subject import Array
+
+
+def ordinary(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """Between 0.5 and 2 in size, of either sign, the same whenever shape and seed are."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
+    return np.asarray(x, dtype_named(dtype))
+
+
+def after_relu(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """The same, but zero where they would be negative."""
+    x = ordinary(shape, dtype, seed)
+    return np.where(x > 0, x, np.zeros_like(x))
+
+
+def finite_extremes(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """Of every size that a dtype holds: zeros of both signs, subnormals, the least normal and the largest numbers."""
+    rng = np.random.default_rng(seed)
+    tiny, largest, smallest = limits(dtype)
+    middle = 2.0 ** rng.uniform(np.log2(tiny) + 1, np.log2(largest) - 1, shape)
+    special = rng.choice([0.0, smallest, 3 * smallest, tiny, 0.75 * largest, largest], shape)
+    x = np.where(rng.random(shape) < 0.5, middle, special) * rng.choice([-1.0, 1.0], shape)
+    return np.asarray(x, dtype_named(dtype))
+
+
+def extremes(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """The same, with infinities and NaN among them."""
+    x = finite_extremes(shape, dtype, seed)
+    rng = np.random.default_rng(seed + 1)
+    held = rng.choice([np.inf, -np.inf, np.nan], shape)
+    return np.where(rng.random(shape) < 0.2, held.astype(x.dtype), x)
+
+
+def channels_last(x: Array) -> Array:
+    """Channels last in memory, as many frameworks have them."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def backwards(x: Array) -> Array:
+    """Every axis laid out from its end."""
+    whole = (slice(None, None, -1),) * x.ndim
+    return np.ascontiguousarray(x[whole])[whole]
+
+
+def every_second(x: Array) -> Array:
+    """Every second unit of a larger array."""
+    larger = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    larger[..., ::2] = x
+    return larger[..., ::2]
+
+
+def inner(x: Array) -> Array:
+    """The inside of a larger array, whose border is NaN."""
+    return np.pad(x, 1, constant_values=np.asarray(np.nan, x.dtype))[(slice(1, -1),) * x.ndim]
+
+
+def unaligned(x: Array) -> Array:
+    """At an address that is no multiple of the dtype's size."""
+    raw = np.empty(x.nbytes + 1, np.uint8)
+    moved = raw[1:].view(x.dtype).reshape(x.shape)
+    moved[...] = x
+    return moved
+
+
+def read_only(x: Array) -> Array:
+    """Not to be written to."""
+    locked = x.copy()
+    locked.setflags(write=False)
+    return locked
+
+
+def fortran(x: Array) -> Array:
+    """The first axis fastest."""
+    return np.asfortranarray(x)
+
+
+def broadcast(x: Array) -> Array:
+    """One channel, repeated without memory of its own: other values than x where it has several channels."""
+    return np.broadcast_to(x[:, :1], x.shape)
+
+
+LAYOUTS = (channels_last, backwards, every_second, inner, fortran, unaligned, read_only, broadcast)
