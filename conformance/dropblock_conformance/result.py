@@ -85,7 +85,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one subject's run, or why it was `unavailable`: then there are no claims and no results."""
+    """All results of one subject's run, or why it was `unavailable`: then there are no claims and no results.
+
+    `sources` has the files of the subject that were loaded, each with its digest, where it ran in its own process.
+    """
 
     subject: str
     claims: Claims | None
@@ -98,6 +101,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     unavailable: str | None = None
     level: str = "robust"
+    sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -154,8 +158,8 @@ class Report:
 
     @property
     def died(self) -> bool:
-        """Whether the subject's process ended, or had to be ended, while it was asked."""
-        return any("died" in result.evidence for result in self.results)
+        """Whether the subject's process ended, or had to be ended, while it was asked, or it was given up."""
+        return any("died" in result.evidence or "given_up" in result.evidence for result in self.results)
 
     @property
     def counts(self) -> Counter[Outcome]:

@@ -1,5 +1,6 @@
 """What is certified, what it says of itself, and what its owner already knows to deviate."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,7 @@ class Deviation:
         reproduce: a command that shows it without this suite, for the report's reader.
 
     Raises:
-        ValueError: not exactly one of `effect` and `raises`, or an empty reason.
+        ValueError: not exactly one of `effect` and `raises`, one that covers anything, or an empty reason.
     """
 
     check: str
@@ -116,6 +117,10 @@ class Deviation:
             raise ValueError(f"Deviation({self.check!r}): give a bound on the effect or an exception type, one of them")
         if bound is not None and not (isinstance(bound, (tuple, list)) and bound[0] <= bound[1]):
             raise ValueError(f"Deviation({self.check!r}): effect={bound!r} is no (lowest, highest) effect")
+        if bound is not None and not all(math.isfinite(end) for end in bound):
+            raise ValueError(f"Deviation({self.check!r}): effect={bound!r} has no bound, so it would cover anything")
+        if self.raises in (Exception, BaseException, "Exception", "BaseException"):
+            raise ValueError(f"Deviation({self.check!r}): raises={self.raises!r} covers any failure: name its type")
         if not self.reason.strip():
             raise ValueError(f"Deviation({self.check!r}) has no reason: say why it deviates")
 

@@ -91,16 +91,23 @@ def timeless(results: Iterable[Result]) -> list[Result]:
 
 
 class Children:
-    """The processes that this one has started, and theirs, since this object was made."""
+    """The processes that this one has started, and theirs, since this object was made; not those that guard them."""
 
     def __init__(self) -> None:
         self.before = self.all()
 
     def all(self) -> set[psutil.Process]:
-        return set(psutil.Process().children(recursive=True))
+        return {child for child in psutil.Process().children(recursive=True) if not is_guard(child)}
 
     def new(self) -> set[psutil.Process]:
         return self.all() - self.before
+
+
+def is_guard(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:2] == ["/bin/sh", "-c"] and process.cmdline()[2].startswith("read _;")
+    except psutil.Error:  # it has ended
+        return False
 
 
 def ended(process: psutil.Process) -> bool:

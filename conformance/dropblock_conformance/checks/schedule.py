@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from dropblock_conformance.judging.answers import BadOutputError, SubjectError
+from dropblock_conformance.judging.answers import BadOutputError, SubjectError, described
 from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.judging.check import Context, Finding, NotApplicableError, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
@@ -48,7 +48,7 @@ def values(subject: Subject, case: Case, between: Callable[[], object] | None = 
     except (NotApplicableError, SubjectError, BadOutputError):
         raise  # of a call between two steps
     except Exception as error:
-        raise SubjectError(f"{type(error).__name__}: {error}") from error
+        raise SubjectError(described(error)) from error
     if len(found) != steps + 1:
         raise BadOutputError(f"schedule({keep_prob}, {steps}) gave {len(found)} values for {steps + 1} steps")
     return found

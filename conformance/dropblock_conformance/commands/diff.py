@@ -5,10 +5,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dropblock_conformance.commands.files import FILE
 from dropblock_conformance.reports import json_junit, terminal
 from dropblock_conformance.reports.differences import changes
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()

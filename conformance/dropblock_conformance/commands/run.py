@@ -8,19 +8,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dropblock_conformance.commands.files import FILE, GONE, UNWRITTEN, require_folder, write
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.level import LEVELS
 from dropblock_conformance.reports import html, json_junit, matrix, terminal
-from dropblock_conformance.result import Report
+from dropblock_conformance.reports.certificate import write_certificate
+from dropblock_conformance.result import Report, Result
 from dropblock_conformance.running import campaign
 from dropblock_conformance.running.campaign import Progress, remembered, run_locally
+from dropblock_conformance.running.expect import read_expected, with_expected
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order
 from dropblock_conformance.subjects import GROUPS
 
-FILE = click.Path(dir_okay=False, path_type=Path)
 Writer = Callable[[Sequence[Report], Path], None]
-GONE, UNWRITTEN = 3, 4  # exit statuses: a subject cannot be had or died, a file could not be written
 
 
 @click.command()
@@ -41,6 +42,8 @@ GONE, UNWRITTEN = 3, 4  # exit statuses: a subject cannot be had or died, a file
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes at a time.")
 @click.option("--dask", "address", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler instead.")
 @click.option("--journal", "journal_file", type=FILE, help="Keep finished checks here, and go on from those kept.")
+@click.option("--expect", "expect_file", type=FILE, help="Deviations that are known, in TOML; see the documentation.")
+@click.option("--certificate", "certificate_file", type=FILE, help="Write a certificate of the one subject.")
 @click.option("--html", "html_file", type=FILE, help="Write a report for people, in one file.")
 @click.option("--markdown", "markdown_file", type=FILE, help="Write the matrix as Markdown.")
 @click.option("--json", "json_file", type=FILE, help="Write a report for machines.")
@@ -59,6 +62,8 @@ def run(
     jobs: int,
     address: str | None,
     journal_file: Path | None,
+    expect_file: Path | None,
+    certificate_file: Path | None,
     html_file: Path | None,
     markdown_file: Path | None,
     json_file: Path | None,
@@ -82,9 +87,8 @@ def run(
         (json_file, json_junit.write_json),
         (junit_file, json_junit.write_junit),
     )
-    for file in (*(file for file, _ in outputs), journal_file):
-        if file is not None and not file.parent.is_dir():
-            raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+    for file in (*(file for file, _ in outputs), journal_file, certificate_file):
+        require_folder(file)
     members = (name for subject in subjects for name in GROUPS.get(subject, (subject,)))
     names = dict.fromkeys((*members, *(f"--worker {shlex.quote(command)}" for command in workers)))
     if not names:
@@ -93,13 +97,15 @@ def run(
         raise click.UsageError(
             "--jobs is for this machine, and a cluster's workers say how many they run: leave it out with --dask"
         )
-    orders = [Order(name, profile, seed, checks or None, among or len(names), timeout, level) for name in names]
+    if certificate_file is not None and len(names) != 1:
+        raise click.UsageError(f"--certificate is of one subject, and {len(names)} are named: run them one by one")
+    options = (profile, seed, checks or None, among or len(names), timeout, level)
+    orders = _validated([Order(name, *options) for name in names], expect_file)
     try:
-        for order in orders:
-            order.validate()
+        journal = Journal(journal_file)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    journal = Journal(journal_file)
+        raise click.UsageError(f"--journal: {error}") from error
+    say_what_is_recalled(console, journal, orders)
     try:
         with closing(_execute(orders, journal, jobs, address)) as events:
             reports = campaign.reports(orders, terminal.watch(console, remembered(orders, journal, events)))
@@ -116,28 +122,49 @@ def run(
     terminal.show_verdicts(console, reports)
     if len(reports) > 1:
         terminal.show_matrix(console, reports)
-    written = [_write(console, reports, file, write) for file, write in outputs if file is not None]
+    written = [
+        write(console, file, lambda path, write_to=write_to: write_to(reports, path))  # type: ignore[misc]
+        for file, write_to in outputs
+        if file is not None
+    ]
+    if certificate_file is not None:
+        written.append(_certify(console, reports[0], orders[0].name, certificate_file))
     context.exit(max(0 if all(written) else UNWRITTEN, *map(_status, reports)))
+
+
+def _validated(orders: Sequence[Order], expect_file: Path | None) -> Sequence[Order]:
+    """The orders, with what is known of their subjects; what can be refused is refused before anything runs."""
+    try:
+        if expect_file is not None:
+            orders = with_expected(orders, read_expected(expect_file))
+        for order in orders:
+            order.validate()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return orders
+
+
+def say_what_is_recalled(console: Console, journal: Journal, orders: Sequence[Order]) -> None:
+    """What is not done again is said, and what of a journal could not be read."""
+    recalled = sum(isinstance(what, Result) for order in orders for what in journal.recall(order))
+    if recalled:
+        console.print(f"recalled {recalled} results from {journal.path}", markup=False, highlight=False)
+    if journal.unreadable:
+        told = f"{journal.unreadable} lines of {journal.path} could not be read, and are left out"
+        console.print(told, markup=False, highlight=False)
+
+
+def _certify(console: Console, report: Report, name: str, file: Path) -> bool:
+    if report.unavailable is not None:
+        console.print(f"{file} was not written: the subject cannot be had", markup=False, highlight=False)
+        return True  # and the exit status says so
+    return write(console, file, lambda path: write_certificate(report, name, path))
 
 
 def _status(report: Report) -> int:
     if report.unavailable is not None or report.died:
         return GONE
     return 0 if report.as_declared else 1
-
-
-def _write(console: Console, reports: Sequence[Report], file: Path, write: Writer) -> bool:
-    """Write a file, whole or not at all; whether that went well."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        write(reports, part)
-        part.replace(file)
-    except Exception as error:  # the other files are to be written whatever happens to this one
-        part.unlink(missing_ok=True)
-        console.print(f"{file} could not be written: {type(error).__name__}: {error}", markup=False, highlight=False)
-        return False
-    console.print(f"wrote {file}", markup=False, highlight=False)
-    return True
 
 
 def _execute(orders: Sequence[Order], journal: Journal, jobs: int, address: str | None) -> Generator[Progress]:

@@ -25,6 +25,18 @@ class NothingKeptError(Exception):
         self.y = y
 
 
+MOST_SAID = 2000  # characters of a message
+
+
+def described(error: BaseException) -> str:
+    """An exception by its type and message, whatever the message is."""
+    try:
+        said = str(error)
+    except Exception as failed:
+        said = f"its message cannot be had: {type(failed).__name__}"
+    return f"{type(error).__name__}: {said[:MOST_SAID]}"
+
+
 def call(
     subject: Subject,
     x: Array,
@@ -43,7 +55,7 @@ def call(
     try:
         y = in_subject(subject.call, x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
     except Exception as error:
-        raise SubjectError(f"{type(error).__name__}: {error}") from error
+        raise SubjectError(described(error)) from error
     return checked(y, x, subject.claims, nan_is_an_answer=nan_is_an_answer)
 
 
@@ -55,7 +67,7 @@ def gradient(
     try:
         pair = in_subject(subject.grad, x, dy, keep_prob=keep_prob, block_size=block_size, seed=seed)
     except Exception as error:
-        raise SubjectError(f"{type(error).__name__}: {error}") from error
+        raise SubjectError(described(error)) from error
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise BadOutputError(f"grad returned {type(pair).__name__}, not a tuple (y, dx)")
     return checked(pair[0], x, subject.claims, nan_is_an_answer=True), checked(
@@ -63,13 +75,15 @@ def gradient(
     )
 
 
-def checked(y: Any, x: Array, claims: Claims, *, nan_is_an_answer: bool = False) -> Array:
-    if not isinstance(y, np.ndarray):
-        raise BadOutputError(f"returned {type(y).__name__}, not a NumPy array")
-    if not is_real_floating(y.dtype):
-        raise BadOutputError(f"returned dtype {y.dtype}, which is not of a floating type")
-    if y.shape != x.shape:
-        raise BadOutputError(f"returned shape {y.shape} for an input of shape {x.shape}")
+def checked(answer: Any, x: Array, claims: Claims, *, nan_is_an_answer: bool = False) -> Array:
+    if not isinstance(answer, np.ndarray):
+        raise BadOutputError(f"returned {type(answer).__name__}, not a NumPy array")
+    if not is_real_floating(answer.dtype):
+        raise BadOutputError(f"returned dtype {answer.dtype}, which is not of a floating type")
+    if answer.shape != x.shape:
+        raise BadOutputError(f"returned shape {answer.shape} for an input of shape {x.shape}")
+    # A copy: the subject may write into its array at the next call, and a subclass may compare as it likes.
+    y: Array = np.array(answer)
     if nan_is_an_answer or not np.isnan(y).any():
         return y
     if np.isnan(x).any():

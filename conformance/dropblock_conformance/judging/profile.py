@@ -21,7 +21,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", 0.025, examples=40, programs=8, drawn_laws=4, timeout=120),
+        Profile("quick", 0.025, examples=40, programs=8, drawn_laws=4, timeout=75),
         Profile("standard", 0.01, examples=120, programs=60, drawn_laws=6, timeout=600),
         Profile("thorough", 0.0025, examples=500, programs=500, drawn_laws=8, timeout=7200),
     )

@@ -7,8 +7,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
+from uuid import uuid4
+
+from dropblock_conformance.pipe.escapes import MARK, kill_marked
 
 GRACE = 10.0  # seconds to end by itself, for a process that no longer answers
+
+
+MOST_WORDS = 4000  # of its last ones, in bytes
+
+
+def guarded(session: int) -> subprocess.Popen[bytes]:
+    """A process that kills a session when this process is no more, however it ended: their pipe closes with it."""
+    program = f"read _; kill -KILL -- -{session}"
+    return subprocess.Popen(["/bin/sh", "-c", program], stdin=subprocess.PIPE, start_new_session=True)
 
 
 class ChildProcess:
@@ -26,7 +38,7 @@ class ChildProcess:
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, own_session: bool = False
     ) -> None:
-        self._own_session = own_session
+        self._own_session, self._mark = own_session, uuid4().hex
         self._last_words = ""
         # Unbuffered: the process moves the same place in the file.
         self._stderr = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `end`
@@ -36,12 +48,13 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **(environment or {}), **({MARK: self._mark} if own_session else {})},
                 start_new_session=own_session,
             )
         except BaseException:
             self._stderr.close()
             raise
+        self._guard = guarded(self._process.pid) if own_session else None
 
     @property
     def questions(self) -> IO[bytes]:
@@ -70,12 +83,17 @@ class ChildProcess:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
         self.kill()
+        if self._guard is not None:
+            kill_marked(self._mark)
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         for pipe in (self.questions, self.answers):
             with suppress(BrokenPipeError):
                 pipe.close()
         status = self._process.wait()
         if not self._stderr.closed:
-            self._stderr.seek(0)
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - MOST_WORDS))
             self._last_words = "\n".join(self._stderr.read().decode(errors="replace").splitlines()[-8:])
             self._stderr.close()
         return status

@@ -14,6 +14,8 @@ from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.subject import Array
 
 PROTOCOL = 1
+LONGEST_LINE = 2**24
+MOST_BYTES = 2**29  # the largest question, of scale.large, has 2^28 with two arrays of float64
 Message = tuple[dict[str, Any], list[Array]]
 
 
@@ -48,15 +50,19 @@ def receive(pipe: IO[bytes]) -> Message | None:
     Raises:
         ProtocolError: a line that is no JSON object, or fewer bytes than it says.
     """
-    line = pipe.readline()
+    line = pipe.readline(LONGEST_LINE + 1)
     if not line:
         return None
+    if len(line) > LONGEST_LINE:
+        raise ProtocolError(f"a line of more than {LONGEST_LINE:,} bytes, which begins with {line[:80]!r}")
     try:
         header = json.loads(line)
         about = [(dtype_named(part["dtype"]), _shape(part["shape"])) for part in header.pop("arrays", ())]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ProtocolError(f"expected a line of JSON with an object, got {line[:80]!r} ({error})") from error
     arrays = []
+    if (total := sum(dtype.itemsize * prod(shape) for dtype, shape in about)) > MOST_BYTES:
+        raise ProtocolError(f"arrays of {total:,} bytes were announced, more than any question has")
     for dtype, shape in about:
         size = dtype.itemsize * prod(shape)
         data = pipe.read(size)

@@ -1,5 +1,6 @@
 """What changed between two runs."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Change:
 
 def changes(before: Sequence[Report], after: Sequence[Report]) -> Iterator[Change]:
     """Subject by subject, in the order of the later run: verdict, claims, outcomes; then the circumstances."""
-    old, new = ({report.subject: report for report in reports} for reports in (before, after))
+    old, new = (_by_name(reports) for reports in (before, after))
     for name in {**new, **old}:
         one, other = old.get(name), new.get(name)
         if one is None or other is None:
@@ -45,6 +46,17 @@ def changes(before: Sequence[Report], after: Sequence[Report]) -> Iterator[Chang
             was, now = (part.get(what) for part in found)
             if was != now:
                 yield Change(name, what, was, now, what == "verdict" or "." in what or what.startswith("claims "))
+
+
+def _by_name(reports: Sequence[Report]) -> dict[str, Report]:
+    """Several of one name, as two versions of a layer, are told apart by their place: "mine", "mine (2)"."""
+    named: dict[str, Report] = {}
+    seen: Counter[str] = Counter()
+    for report in reports:
+        seen[report.subject] += 1
+        number = seen[report.subject]
+        named[report.subject if number == 1 else f"{report.subject} ({number})"] = report
+    return named
 
 
 def _flat(report: Report) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from dropblock_conformance.pipe.child import GRACE
 from dropblock_conformance.result import Report, Result
+from dropblock_conformance.running.giving_up import Patience, given_up
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order, UnavailableError, unavailable
 from dropblock_conformance.running.process import Isolated
@@ -60,6 +61,7 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
     """The events of all orders, on `jobs` processes at a time. To close the iterator is to end the processes."""
     work = Work({order: journal.unfinished(order) for order in orders})
     events = queue.SimpleQueue[Progress | BaseException | None]()
+    patience = Patience()
     stopped, processes, opened = threading.Event(), list[Isolated](), set[Order]()
 
     def mind() -> None:
@@ -81,7 +83,12 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
                 return
             events.put(Progress(order, process.opening()))
             while not stopped.is_set() and (check_id := work.next_check(order)) is not None:
-                result = process.result(check_id)
+                result = (
+                    given_up(check_id, order.repeat(check_id))
+                    if patience.is_at_its_end(order)
+                    else process.result(check_id)
+                )
+                patience.note(order, result)
                 if not stopped.is_set():
                     events.put(Progress(order, result))
 

@@ -9,6 +9,7 @@ from distributed import Client, as_completed
 
 from dropblock_conformance.result import Report, Result
 from dropblock_conformance.running.campaign import Progress
+from dropblock_conformance.running.giving_up import Patience, given_up
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order, UnavailableError
 from dropblock_conformance.running.process import Isolated
@@ -28,7 +29,8 @@ def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> G
         # Not pure: Dask would answer a second run with what the first one's tasks returned.
         asked = {client.submit(opening, order, pure=False): order for order in orders if journal.unfinished(order)}
         done = as_completed(list(asked))
-        gone = set()
+        gone, patience = set(), Patience()
+        waiting: dict[Order, set[str]] = {}
         for future in done:
             order = asked.pop(future)
             if order in gone:
@@ -39,7 +41,17 @@ def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> G
                 continue
             what = future.result()
             yield Progress(order, what)
+            if isinstance(what, Result):
+                patience.note(order, what)
+                if patience.is_at_its_end(order):
+                    gone.add(order)
+                    left = [future for future, its_order in asked.items() if its_order == order]
+                    client.cancel(left, force=True)
+                    yield from (Progress(order, given_up(id, order.repeat(id))) for id in waiting.pop(order))
+                else:
+                    waiting[order].discard(what.id)
             if isinstance(what, Report):
+                waiting[order] = set(journal.unfinished(order))
                 for check_id in journal.unfinished(order):
                     check = client.submit(result, order, check_id, pure=False)
                     asked[check] = order

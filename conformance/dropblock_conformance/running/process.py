@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,9 @@ from dropblock_conformance.pipe.child import GRACE, ChildProcess
 from dropblock_conformance.pipe.protocol import pipes
 from dropblock_conformance.result import Outcome, Report, Result
 from dropblock_conformance.running.order import Order, UnavailableError
-from dropblock_conformance.running.run import command_to_repeat
+from dropblock_conformance.running.source import sources
+from dropblock_conformance.running.tampering import parts, replaced
+from dropblock_conformance.subject import Deviation, from_json
 
 
 class Isolated:
@@ -45,11 +47,15 @@ class Isolated:
         if self._child is None or not self._child.is_running:
             self._start()
         answer = self._ask({"check": check_id})
-        if answer is None:
+        try:
+            result = None if answer is None else Result.from_json(answer["result"])
+        except (LookupError, TypeError, ValueError):  # not of this suite
+            result = None
+        if answer is None or result is None or result.id != check_id:
             return self._died(check_id)
-        if answer["leaves"]:
+        if answer.get("leaves"):
             self._end()
-        return Result.from_json(answer["result"])
+        return result
 
     def stop(self) -> None:
         """Kill the process, from any thread, and start none any more: who waits for its answer waits no longer."""
@@ -97,8 +103,14 @@ class Isolated:
             line = b""
         finally:
             impatience.cancel()
-        # Half a line is the answer of a process that died over it.
-        answer: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
+        # Half a line is the answer of a process that died over it, and another one that of somebody else.
+        try:
+            answer = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            answer = None
+        if not (isinstance(answer, dict) and {"opening", "unavailable", "result"} & set(answer)):
+            child.kill()
+            return None
         return answer
 
     def _end(self, patience: float = 0.0) -> tuple[int, str]:
@@ -118,14 +130,7 @@ class Isolated:
             title=check.title,
             effect=None,
             seconds=0.0,
-            repeat=command_to_repeat(
-                self.order.name,
-                self.order.profile,
-                self.order.seed,
-                self.order.subjects_in_run,
-                check_id,
-                self.order.level,
-            ),
+            repeat=self.order.repeat(check_id),
             level=check.level,
             severity=check.severity,
         )
@@ -141,14 +146,22 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
     order = json.loads(questions.readline())
     if order["checks"] is not None:
         order["checks"] = tuple(order["checks"])
+    order["expect"] = tuple(Deviation(**from_json(one)) for one in order.get("expect", ()))
+    suite = parts()
     try:
         run = Order(**order).run()
     except ValueError as error:
         return _send(answers, {"unavailable": str(error)})
-    _send(answers, {"opening": run.opening().as_json()})
+    if changed := replaced(suite):
+        return _send(answers, {"unavailable": f"it replaces parts of the suite: {', '.join(changed[:5])}"})
+    _send(answers, {"opening": replace(run.opening(), sources=sources(order["name"])).as_json()})
     checks = {check.id: check for check in run.checks}
     for question in questions:
-        result = run.result(checks[json.loads(question)["check"]])
+        check = checks[json.loads(question)["check"]]
+        result = run.result(check)
+        if changed := replaced(suite):
+            evidence = {"summary": f"the subject replaced parts of the suite: {', '.join(changed[:5])}", "attempts": []}
+            result = replace(result, outcome=Outcome.CRASHED, evidence=evidence, severity=check.severity)
         hung = any(isinstance(thread, Attempt) for thread in threading.enumerate())
         _send(answers, {"result": asdict(result), "leaves": hung})
         if hung:

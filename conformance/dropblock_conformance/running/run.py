@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from dropblock_conformance.checks import FAR_OFF, REPEATED_BY, REPEATS, all_checks, asked_at, find
-from dropblock_conformance.judging.answers import SubjectError
+from dropblock_conformance.judging.answers import MOST_SAID, SubjectError, described
 from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.power import FAMILY_ALPHA
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.level import LEVELS, Severity, least_grave, level_of
 from dropblock_conformance.result import GOOD, Outcome, Report, Result
-from dropblock_conformance.running.timeout import run_within
+from dropblock_conformance.running.giving_up import Patience, given_up
+from dropblock_conformance.running.timeout import TimeoutExceededError, run_within
 from dropblock_conformance.running.versions import versions
 from dropblock_conformance.subject import Deviation, Subject
 from dropblock_core.validate import integer
@@ -28,7 +29,7 @@ class Run:
         checks: only these, by id.
         subjects_in_run: how many subjects share the run's family-wise alpha.
         repeat: how to name the subject in the command that repeats a check; None for one that has no importable name.
-        timeout: seconds a check may take, in place of the profile's.
+        timeout: seconds a check may take, its repetition included, in place of the profile's.
         level: ``"paper"`` leaves out what the paper does not say.
     """
 
@@ -75,8 +76,15 @@ class Run:
         ]
 
     def results(self) -> Iterator[Result]:
-        """Run the checks, one result at a time."""
-        return (self.result(check) for check in self.checks)
+        """Run the checks, one result at a time. One that hangs three times is asked no more."""
+        patience = Patience()
+        for check in self.checks:
+            if patience.is_at_its_end(self.subject):
+                yield given_up(check.id, self.repeat_command(check.id))
+                continue
+            result = self.result(check)
+            patience.note(self.subject, result)
+            yield result
 
     def report(self, results: Iterable[Result]) -> Report:
         """What the results say together."""
@@ -107,11 +115,12 @@ class Run:
         start = time.perf_counter()
         attempts: list[Finding] = []
         try:
-            attempts.append(self._try(check, 0))
+            attempts.append(self._try(check, 0, self.timeout))
             if check.id == REPEATED_BY:
                 self._law_is_off = attempts[0].effect if attempts[0].verdict == Verdict.DEVIATES else 0.0
             if attempts[0].verdict == Verdict.DEVIATES:
-                attempts.append(self._try(check, 1))
+                left = self.timeout - (time.perf_counter() - start)
+                attempts.append(self._try(check, 1, max(1.0, left)))
         except NotApplicableError as reason:
             return self._result(check, Outcome.NOT_APPLICABLE, {"summary": str(reason)}, None, 0.0)
         except Exception as error:
@@ -136,11 +145,11 @@ class Run:
             return None
         return f"not run: {paper.id} is off by {off:+.0%}, which would show here again; --check {check.id} runs it"
 
-    def _try(self, check: Check, attempt: int) -> Finding:
+    def _try(self, check: Check, attempt: int, timeout: float) -> Finding:
         context = Context(
             self.subject, self.profile, self.alpha, self.seed, check.id, attempt, self.level, check.severity
         )
-        finding = run_within(self.timeout, lambda: check.run(context))
+        finding = run_within(timeout, lambda: check.run(context))
         is_less = finding.severity is not None and level_of(finding.severity) != "paper"
         if self.level == "paper" and finding.verdict == Verdict.DEVIATES and is_less:
             return replace(
@@ -155,6 +164,8 @@ class Run:
                 return Outcome.INCONCLUSIVE, found
             case Verdict.CONFORMS, None:
                 return Outcome.CONFORMS, found
+            case Verdict.CONFORMS, _ if self.level == "paper":  # which asks for less than was declared
+                return Outcome.CONFORMS, found
             case Verdict.CONFORMS, _:
                 return Outcome.SURPRISE, f"a deviation was declared, yet: {found}"
         if attempts[1].verdict != Verdict.DEVIATES:
@@ -168,12 +179,14 @@ class Run:
 
     def _crash(self, check: Check, error: Exception, attempts: list[Finding], seconds: float) -> Result:
         cause = error.__cause__ or error if isinstance(error, SubjectError) else error
-        lines = "".join(traceback.format_exception(cause)).splitlines()
+        lines = _traceback(cause)
         evidence: dict[str, Any] = {
-            "summary": f"{type(cause).__name__}: {cause}",
-            "traceback": lines[-8:],
+            "summary": described(cause),
+            "traceback": lines,
             "attempts": [_as_data(finding) for finding in attempts],
         }
+        if isinstance(cause, TimeoutExceededError):
+            evidence["hung"] = True
         outcome = Outcome.CRASHED
         if (deviation := self.expect.get(check.id)) is not None:
             evidence |= _declared(deviation)
@@ -253,6 +266,15 @@ def certify(
     """
     run = Run(subject, profile=profile, seed=seed, expect=expect, checks=checks, timeout=timeout, level=level)
     return run.report(run.results())
+
+
+def _traceback(error: BaseException) -> list[str]:
+    """The end of its traceback, for the report's reader."""
+    try:
+        lines = "".join(traceback.format_exception(error)).splitlines()
+    except Exception:  # a message that raises when it is asked for
+        lines = ["".join(traceback.format_tb(error.__traceback__)), described(error)]
+    return [line[:MOST_SAID] for line in lines[-8:]]
 
 
 def _declared(deviation: Deviation) -> dict[str, str]:

@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from dropblock_conformance.judging.answers import SubjectError
+from dropblock_conformance.judging.answers import SubjectError, described
 from dropblock_conformance.judging.attempt import Attempt
 from dropblock_conformance.judging.check import Finding
 
@@ -31,4 +31,4 @@ def run_within(seconds: float, work: Callable[[], Finding]) -> Finding:
         case Exception() as error:
             raise error
         case leaving:  # SystemExit and its like end the check, not the run
-            raise SubjectError(f"{type(leaving).__name__}: {leaving}") from leaving
+            raise SubjectError(described(leaving)) from leaving

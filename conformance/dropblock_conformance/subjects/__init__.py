@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dropblock_conformance.judging.answers import described
 from dropblock_conformance.pipe import client
 from dropblock_conformance.subject import Deviation, Subject
 
@@ -93,7 +94,7 @@ def load(name: str) -> Candidate:
     try:
         home = importlib.import_module(module)
     except Exception as error:  # a module may fail in any way when it is run
-        raise ValueError(f"subject {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ValueError(f"subject {name!r} cannot be imported: {described(error)}") from error
     if not hasattr(home, attribute):
         raise ValueError(f"subject {name!r}: module {module!r} has no attribute {attribute!r}")
     found = getattr(home, attribute)
@@ -102,8 +103,12 @@ def load(name: str) -> Candidate:
             found = found()
         except TypeError as error:
             hint = "wrap a layer's function as Subject(name, call)"
-            raise ValueError(f"subject {name!r} cannot be called without arguments ({error}): {hint}") from error
-    subject, expect = found if isinstance(found, tuple) else (found, ())
+            raise ValueError(
+                f"subject {name!r} cannot be called without arguments ({described(error)}): {hint}"
+            ) from error
+        except Exception as error:
+            raise ValueError(f"subject {name!r} cannot be made: {described(error)}") from error
+    subject, expect = found if isinstance(found, tuple) and len(found) == 2 else (found, ())
     if not isinstance(subject, Subject):
         raise ValueError(f"subject {name!r} is a {type(subject).__name__}, not a Subject (or a pair with Deviations)")
     return Candidate(subject, expect, name)

@@ -20,6 +20,7 @@ from dropblock_conformance.running import journal
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order
 from dropblock_conformance.running.process import Isolated
+from dropblock_conformance.running.source import digests
 
 from ..support import Children, ended, wait_until
 
@@ -84,9 +85,40 @@ def test_a_last_line_cut_short_counts_for_nothing_and_spoils_nothing(file: Path,
 
 
 @pytest.mark.parametrize("line", [b"[]", b"3", b'{"order": 1}', b'{"order": [], "check": "", "value": 1}', b"\xff"])
-def test_a_line_of_something_else_is_passed_over(file: Path, whats: list[Any], line: bytes) -> None:
+def test_a_line_of_something_else_is_passed_over_and_counted(file: Path, whats: list[Any], line: bytes) -> None:
     file.write_bytes(line + b"\n" + file.read_bytes() + b"\n" + line)
-    assert as_json(list(Journal(file).recall(ORDER))) == as_json(whats)
+    found = Journal(file)
+    assert as_json(list(found.recall(ORDER))) == as_json(whats)
+    assert found.unreadable == 2
+
+
+def test_a_file_that_is_no_journal_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("")
+    assert Journal(path).unfinished(ORDER) == list(ORDER.checks or ())
+    path.write_text("Dear diary,\n")
+    with pytest.raises(ValueError, match=r"notes.txt is no journal: .* name another file, or remove it"):
+        Journal(path)
+    assert path.read_text() == "Dear diary,\n"
+
+
+def test_a_subject_whose_code_has_changed_is_judged_anew(tmp_path: Path, whats: list[Any]) -> None:
+    code = tmp_path / "layer.py"
+    code.write_text("GAMMA = 1")
+    opening = replace(whats[0], sources=digests([str(code)]))
+    kept = Journal(tmp_path / "journal")
+    for what in (opening, *whats[1:]):
+        kept.put(ORDER, what)
+    assert Journal(tmp_path / "journal").unfinished(ORDER) == []
+    code.write_text("GAMMA = 2")
+    assert Journal(tmp_path / "journal").unfinished(ORDER) == list(ORDER.checks or ())
+    code.unlink()
+    assert list(Journal(tmp_path / "journal").recall(ORDER)) == []
+
+
+def test_nor_does_a_result_of_another_suite_count(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "digest_of_suite", lambda: "another")
+    assert list(Journal(file).recall(ORDER)) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +256,8 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(
 
     here = [Order(name, "quick", checks=tuple(CHECKS), subjects_in_run=2).run() for name in subjects]
     uninterrupted = json_junit.as_document([run.report(run.results()) for run in here])["reports"]
-    assert timeless(second) == timeless(json.loads(json.dumps(uninterrupted)))
+    second_here = [{**report, "sources": {}} for report in second]
+    assert timeless(second_here) == timeless(json.loads(json.dumps(uninterrupted)))
 
     # Once more: all is done, so nothing is started.
     monkeypatch.delattr(Isolated, "opening")

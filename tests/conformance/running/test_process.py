@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,9 @@ def test_it_is_judged_as_in_this_process(name: Name) -> None:
     given = order(name("known"), FATAL, HARMLESS, "mask.shared", "law.full_map", seed=5, subjects_in_run=2)
     run = given.run()
     with closing(Isolated(given)) as process:
-        assert process.opening() == run.opening()
+        opening = process.opening()
+        assert replace(opening, sources={}) == run.opening()
+        assert [Path(file).name for file in opening.sources if "their_dropblock" in file] == ["their_dropblock.py"]
         found = [process.result(check.id) for check in run.checks]
     assert timeless(found) == timeless(run.results())
     assert [result.outcome for result in found] == ["declared", "conforms", "not_applicable", "conforms"]
@@ -202,9 +204,9 @@ def test_one_that_hangs_holding_on_to_the_interpreter_is_killed(name: Name, monk
         assert process.result(HARMLESS).outcome == Outcome.CONFORMS
 
 
-def test_a_process_has_time_for_both_attempts() -> None:
-    assert Order("numpy", timeout=100.0).patience > 200
-    assert Order("numpy", "quick").patience > 240
+def test_a_process_has_the_time_of_a_check_and_three_of_them_pass_within_five_minutes() -> None:
+    assert Order("numpy", timeout=100.0).patience > 100
+    assert 3 * Order("numpy", "quick").patience < 300
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ def test_to_stop_it_from_another_thread_is_to_wait_no_longer(name: Name, tmp_pat
     [
         pytest.param("absent", "module 'their_dropblock' has no attribute 'absent'", marks=pytest.mark.exhaustive),
         # Not told as a subject that is not there: it is, and says why not today.
-        ("makes_none", "its process ended while it was loaded: .*RuntimeError: no subject today"),
+        ("makes_none", "cannot be made: RuntimeError: no subject today"),
     ],
 )
 def test_one_that_cannot_be_had_says_why(name: Name, attribute: str, reason: str) -> None:
@@ -280,7 +282,7 @@ def answers_to(given: Order, *checks: str) -> list[dict[str, Any]]:
 def test_it_answers_with_its_plan_and_a_result_for_each_check_asked(name: Name) -> None:
     given = order(name("known"))
     opening, *found = answers_to(given, HARMLESS, FATAL)
-    assert Report.from_json(opening["opening"]) == given.run().opening()
+    assert replace(Report.from_json(opening["opening"]), sources={}) == given.run().opening()
     assert [answer["leaves"] for answer in found] == [False, False]
     results = [Result.from_json(answer["result"]) for answer in found]
     assert [(result.id, result.outcome) for result in results] == [(HARMLESS, "conforms"), (FATAL, "declared")]
