@@ -73,7 +73,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Name:
 def numpy_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, dict[str, Any]]:
     """What certifying the reference prints, and its report: one run, which several tests look at."""
     file = tmp_path_factory.mktemp("numpy") / "report.json"
-    result = dropblock_conformance("run", "numpy", *OPTIONS, "--json", str(file))
+    result = dropblock_conformance("run", "numpy", *OPTIONS, "--verbose", "--json", str(file))
     (report,) = json.loads(file.read_text())["reports"]
     return result, report
 

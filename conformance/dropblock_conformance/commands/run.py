@@ -12,6 +12,7 @@ from dropblock_conformance.commands.files import FILE, GONE, UNWRITTEN, require_
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.level import LEVELS
 from dropblock_conformance.reports import html, json_junit, matrix, terminal
+from dropblock_conformance.reports.brief import show_brief
 from dropblock_conformance.reports.certificate import write_certificate
 from dropblock_conformance.result import Report, Result
 from dropblock_conformance.running import campaign
@@ -41,6 +42,7 @@ Writer = Callable[[Sequence[Report], Path], None]
 @click.option("--among", type=click.IntRange(1), help="Share alpha as in a run of so many subjects.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes at a time.")
 @click.option("--dask", "address", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler instead.")
+@click.option("--verbose", is_flag=True, help="Show every check, its plan, and all of what was seen.")
 @click.option("--journal", "journal_file", type=FILE, help="Keep finished checks here, and go on from those kept.")
 @click.option("--expect", "expect_file", type=FILE, help="Deviations that are known, in TOML; see the documentation.")
 @click.option("--certificate", "certificate_file", type=FILE, help="Write a certificate of the one subject.")
@@ -61,6 +63,7 @@ def run(
     among: int | None,
     jobs: int,
     address: str | None,
+    verbose: bool,
     journal_file: Path | None,
     expect_file: Path | None,
     certificate_file: Path | None,
@@ -108,7 +111,8 @@ def run(
     say_what_is_recalled(console, journal, orders)
     try:
         with closing(_execute(orders, journal, jobs, address)) as events:
-            reports = campaign.reports(orders, terminal.watch(console, remembered(orders, journal, events)))
+            watched = terminal.watch(console, remembered(orders, journal, events), in_full=verbose)
+            reports = campaign.reports(orders, watched)
     except KeyboardInterrupt:
         told = (
             f"the same command goes on from {journal_file}" if journal_file else "--journal FILE would keep its results"
@@ -118,7 +122,10 @@ def run(
     except ConnectionError as error:
         raise click.UsageError(f"--dask: {error}") from error
     for report in reports:
-        terminal.show_report(console, report)
+        if report.unavailable is None and not verbose:
+            show_brief(console, report)
+        else:
+            terminal.show_report(console, report)
     terminal.show_verdicts(console, reports)
     if len(reports) > 1:
         terminal.show_matrix(console, reports)

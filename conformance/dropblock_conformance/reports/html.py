@@ -7,6 +7,7 @@ from typing import Any
 
 from dropblock_conformance.checks import RULES, all_checks
 from dropblock_conformance.reports import matrix, pictures
+from dropblock_conformance.reports.diagnosis import diagnoses
 from dropblock_conformance.reports.json_junit import as_document
 from dropblock_conformance.reports.templates import template
 from dropblock_conformance.result import Report
@@ -21,6 +22,9 @@ def render(reports: Sequence[Report]) -> str:
     return template("report.html").render(
         exhibits=exhibits,
         cells=matrix.cells,
+        columns=matrix.columns(),
+        diagnoses=diagnoses,
+        legend=matrix.LEGEND,
         limits=matrix.limits,
         dropped=matrix.dropped,
         claims=claims,

@@ -9,13 +9,12 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dropblock_conformance.checks import RULES
 from dropblock_conformance.judging.power import POWER
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.reports.differences import Change
-from dropblock_conformance.reports.matrix import LEGEND, cells
+from dropblock_conformance.reports.matrix import LEGEND, cells, columns
 from dropblock_conformance.reports.safe import printable
-from dropblock_conformance.result import Outcome, Report, Result
+from dropblock_conformance.result import GOOD, Outcome, Report, Result
 from dropblock_conformance.running.campaign import Progress
 from dropblock_conformance.running.order import Order
 
@@ -31,7 +30,7 @@ STYLES = {
 }
 
 
-def show_plan(console: Console, report: Report) -> None:
+def show_plan(console: Console, report: Report, *, in_full: bool = True) -> None:
     """How closely and how often will be looked: said before the subject is called, and not changed by what it does."""
     tests = sum(row["tests"] for row in report.plan)
     maps = sum(row["maps"] for row in report.plan)
@@ -44,7 +43,7 @@ def show_plan(console: Console, report: Report) -> None:
             f"off by {2 * margin:.2%} deviates, with probability {POWER} a check.",
         )
     )
-    if not report.plan:
+    if not (report.plan and in_full):
         return
     table = Table("check", "at", "tests", "maps")
     for row in report.plan:
@@ -52,8 +51,11 @@ def show_plan(console: Console, report: Report) -> None:
     console.print(table)
 
 
-def watch(console: Console, events: Iterable[Progress]) -> Iterator[Progress]:
-    """The events as they come: plans in full; of results a progress bar on a terminal, and a line each otherwise."""
+def watch(console: Console, events: Iterable[Progress], *, in_full: bool = True) -> Iterator[Progress]:
+    """The events as they come: of results a progress bar on a terminal, and a line each otherwise.
+
+    In brief, plans are a sentence each, and results that are as they should be are passed over.
+    """
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     names: dict[Order, str] = {}
     finished = total = 0
@@ -64,13 +66,13 @@ def watch(console: Console, events: Iterable[Progress]) -> Iterator[Progress]:
                 case Report() as opening:
                     names[event.order] = printable(opening.subject)
                     total += len(event.order.check_ids)
-                    show_plan(console, opening)
+                    show_plan(console, opening, in_full=in_full)
                 case Result() as result:
                     finished += 1
                     name, number = names[event.order], f"{finished:{len(str(total))}}/{total}"
                     line = f"{number} {name:14} {result.id:24} {result.outcome:14} {result.seconds:7.2f} s"
                     progress.update(task, completed=finished, total=total, description=escape(f"{name} {result.id}"))
-                    if not console.is_terminal:
+                    if not console.is_terminal and (in_full or result.outcome not in (*GOOD, Outcome.DECLARED)):
                         console.print(line, markup=False, highlight=False)
                 case error:
                     show_unavailable(console, event.order.name, str(error))
@@ -133,15 +135,15 @@ def show_verdicts(console: Console, reports: Sequence[Report]) -> None:
 
 
 def show_matrix(console: Console, reports: Sequence[Report]) -> None:
-    """Rules across, implementations down."""
+    """Rules across, those of the paper first, implementations down."""
     table = Table("", title="Rules across, implementations down", title_justify="left", title_style="bold", padding=0)
-    for rule in RULES:
-        table.add_column(rule, justify="center")
+    for level, rule in columns():
+        table.add_column(Text(rule, "bold" if level == "paper" else "italic"), justify="center")
     for report in reports:
         signs = [Text(cell.sign, STYLES[cell.outcome]) for cell in cells(report)]
         table.add_row(Text(printable(report.subject)), *(signs if report.unavailable is None else ["unavailable"]))
     console.print(table)
-    console.print(Text(LEGEND, "dim"))
+    console.print(Text(f"first what the paper says, then what this project asks beyond it; {LEGEND}", "dim"))
 
 
 def show_changes(console: Console, changes: Sequence[Change]) -> None:

@@ -177,7 +177,7 @@ def test_a_worker_that_dies_is_an_error_and_started_anew(theirs: Callable[[str],
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(main, ["run", *arguments], env={"COLUMNS": "5000"}, catch_exceptions=False)
+    result = CliRunner().invoke(main, ["run", "--verbose", *arguments], env={"COLUMNS": "5000"}, catch_exceptions=False)
     return result.exit_code, result.output
 
 

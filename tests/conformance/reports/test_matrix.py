@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from dropblock_conformance import Claims, Outcome, Report
 from dropblock_conformance.checks import RULES, all_checks, rule_of
 from dropblock_conformance.cli import main
+from dropblock_conformance.level import Severity, gravity
 from dropblock_conformance.reports import json_junit, matrix
 from dropblock_conformance.reports.differences import changes
-from dropblock_conformance.result import Result
+from dropblock_conformance.result import GOOD, Result
 from dropblock_conformance.subject import DTYPES
 
 from ..support import NUMPY
@@ -43,27 +44,62 @@ def test_what_counts_as_worse_is_settled() -> None:
     assert [str(outcome) for outcome in matrix.WORST_FIRST] == worst_first.split()
 
 
+def cell(level: str, rule: str, *, severity: Severity | None = None, **outcomes: str) -> matrix.Cell:
+    """A cell of a report with these outcomes, of which those that do not conform are so grave."""
+    made = report(**outcomes)
+    results = [
+        replace(r, level=all_checks()[r.id].level, severity=None if r.outcome in GOOD else severity)
+        for r in made.results
+    ]
+    (found,) = (c for c in matrix.cells(replace(made, results=results)) if (c.level, c.rule) == (level, rule))
+    return found
+
+
 @pytest.mark.parametrize("worse", range(len(Outcome)))
 def test_a_cell_shows_the_worst_of_its_checks(worse: int) -> None:
     assert set(matrix.WORST_FIRST) == set(Outcome)
     for better in range(worse, len(Outcome)):
         outcomes = matrix.WORST_FIRST[better], matrix.WORST_FIRST[worse]
-        (cell,) = (
-            cell
-            for cell in matrix.cells(report(mode_inference=outcomes[0], mode_keep_prob_one=outcomes[1]))
-            if cell.rule == "R1"
-        )
-        assert cell.outcome == outcomes[1]
-        assert cell.sign == matrix.SIGNS[outcomes[1]]
+        found = cell("paper", "R1", severity=Severity.WRONG, mode_inference=outcomes[0], mode_keep_prob_one=outcomes[1])
+        assert found.outcome == outcomes[1]
+        assert found.sign == matrix.SIGNS.get(outcomes[1], "✗")
+
+
+SIGNS = {"wrong": "✗", "serious": "▲", "edge": "○", "hygiene": "○", "cosmetic": "≈"}
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+@pytest.mark.parametrize("outcome", ["deviates", "declared", "wrong_cause"])
+def test_a_finding_is_shown_as_grave_as_it_is_and_only_what_is_wrong_counts_to_the_paper(
+    severity: Severity, outcome: str
+) -> None:
+    found = {level: cell(level, "R8", severity=severity, scale_claimed=outcome) for level in ("paper", "robust")}
+    is_wrong = severity == Severity.WRONG
+    assert found["paper"].sign == ("✗" if is_wrong else "✓")
+    assert found["robust"].sign == ("–" if is_wrong else SIGNS[severity])
+    assert cell("robust", "R13", severity=severity, seed_same=outcome).sign == SIGNS[severity]
+
+
+def test_what_is_graver_hides_what_is_not() -> None:
+    made = report(scale_claimed="declared", values_edges="deviates")
+    results = [replace(r, severity=s) for r, s in zip(made.results, (Severity.SERIOUS, Severity.EDGE), strict=True)]
+    found = {(c.level, c.rule): c.sign for c in matrix.cells(replace(made, results=results))}
+    assert found["robust", "R9"] == "○"
+
+
+def test_no_finding_is_lost_whatever_it_is() -> None:
+    for check in all_checks().values():
+        for severity in Severity:
+            if gravity(severity) >= gravity(check.severity):
+                made = replace(result(check.id, Outcome.DEVIATES), level=check.level, severity=severity)
+                signs = {c.sign for c in matrix.cells(replace(report(), results=[made]))}
+                assert SIGNS[severity] in signs, (check.id, severity)
 
 
 def test_a_cell_says_how_many_checks_of_those_that_apply() -> None:
-    row = matrix.cells(
-        report(schedule_ends="deviates", schedule_linear="conforms", schedule_evaluation="not_applicable")
-    )
-    says = {cell.rule: cell.says for cell in row}
-    assert says["R12"] == "R12: deviates in 1 of 2 checks"
-    assert says["R1"] == "R1: not claimed"
+    outcomes = {"schedule_ends": "deviates", "schedule_linear": "conforms", "schedule_evaluation": "not_applicable"}
+    assert cell("paper", "R12", severity=Severity.WRONG, **outcomes).says == "R12: deviates in 1 of 2 checks, wrong"
+    assert cell("paper", "R1").says == "R1: not claimed, or not run"
 
 
 def test_limits_are_what_is_not_claimed() -> None:
@@ -73,21 +109,34 @@ def test_limits_are_what_is_not_claimed() -> None:
         assert part in told
 
 
-def test_markdown_has_a_row_a_subject_and_whatever_it_says_stays_text() -> None:
+def test_markdown_has_a_row_a_subject_and_whatever_it_says_stays_text(tmp_path: Path) -> None:
     wrong = report("a | b *c*", mode_inference="deviates", schedule_ends="conforms")
-    wrong = replace(wrong, results=[replace(wrong.results[0], evidence={"summary": "[x](y)\n`z`|"}), wrong.results[1]])
-    page = matrix.as_markdown([report(mode_inference="conforms"), wrong, unavailable()])
+    deviates = replace(wrong.results[0], evidence={"summary": "[x](y)\n`z`|"}, level="paper", severity=Severity.WRONG)
+    wrong = replace(wrong, results=[deviates, replace(wrong.results[1], level="paper")])
+    right = report(mode_inference="conforms")
+    right = replace(right, results=[replace(right.results[0], level="paper")])
+    matrix.write_markdown([right, wrong, unavailable()], tmp_path / "m.md.part")
+    page = (tmp_path / "m.md.part").read_text(encoding="utf-8")
+    assert page == matrix.as_markdown([right, wrong, unavailable()], "m")
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     head, one, other, gone = rows[:4]
-    assert [cell.strip() for cell in head.split("|")][2:-3] == list(RULES)
-    assert one.startswith("| one | ✓ | –")
-    assert other.startswith("| a \\| b \\*c\\* | ✗ |")
-    assert "unavailable: no module \\| named \\[x\\](y)" in gone
+    assert [cell.strip(" *") for cell in head.split("|")][3:-1] == [rule for _, rule in matrix.columns()]
+    assert one.startswith("| one |  | ✓ | –")
+    assert other.startswith("| [a \\| b \\*c\\*](m/a---b--c-.md) |  | ✗ |")
     assert all(row.replace("\\|", "").count("|") == head.count("|") for row in (one, other, gone))
-    assert "| `mode.inference` | deviates | \\[x\\](y) \\`z\\`\\| | `repeat mode.inference` |" in page
+    assert "| gone | unavailable | no module \\| named \\[x\\](y) | |" in page
+    told = (tmp_path / "m" / "a---b--c-.md").read_text(encoding="utf-8")
+    assert "## Wrong: not so: inference returns the input" in told
+    assert "| `mode.inference` | deviates | \\[x\\](y) \\`z\\`\\| | `repeat mode.inference` |" in told
+    assert not (tmp_path / "m" / "one.md").exists()
+
+
+def test_a_page_shows_a_deviation_by_the_command_that_was_declared(tmp_path: Path) -> None:
     evidence = {"summary": "s", "reason": "r", "reproduce": "python -c 'a | b'"}
-    known = replace(wrong, results=[replace(wrong.results[0], evidence=evidence)])
-    assert "| s (r) | `python -c 'a \\| b'` |" in matrix.as_markdown([known])
+    made = report(mode_inference="declared")
+    made = replace(made, results=[replace(made.results[0], evidence=evidence, severity=Severity.WRONG)])
+    matrix.write_markdown([made], tmp_path / "m.md")
+    assert "| s (r) | `python -c 'a \\| b'` |" in (tmp_path / "m" / "one.md").read_text(encoding="utf-8")
 
 
 def test_a_subject_that_cannot_be_had_is_an_error_in_junit_and_a_row_in_the_file(tmp_path: Path) -> None:

@@ -209,7 +209,10 @@ def reports(tmp_path: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]
     """What the command, in this process and without an interruption, reports and prints."""
     output = tmp_path / "report.json"
     result = CliRunner().invoke(
-        main, ["run", *arguments, *OPTIONS, "--json", str(output)], env={"COLUMNS": "200"}, catch_exceptions=False
+        main,
+        ["run", "--verbose", *arguments, *OPTIONS, "--json", str(output)],
+        env={"COLUMNS": "200"},
+        catch_exceptions=False,
     )
     assert result.exit_code == 1  # one of the two is wrong
     return json.loads(output.read_text())["reports"], result.output
