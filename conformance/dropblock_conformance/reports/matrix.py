@@ -34,7 +34,7 @@ LEGEND = (
     "▲ fails in a way of use that is claimed; ✗ wrong: another regulariser; ! crashed; ? inconclusive; * a declared "
     "deviation that is gone; – not claimed, or not run"
 )
-# Rules that no check of its own asks for beyond the paper, whose checks find lesser things too: the last digits, say, or
+# Rules that no check of its own asks for beyond the paper, whose checks find lesser things too: last digits, say, or
 # what is wrong on maps that are not square.
 LESS_THAN_WRONG = {"R1", "R4", "R6", "R8"}
 DROPS = "drops: share of the units dropped at 14x14, block 7, keep_prob 0.9, where Eq. (1) drops 9.3%"

@@ -13,7 +13,7 @@ from dropblock_conformance.reports.brief import show_brief
 from dropblock_conformance.reports.diagnosis import CONSEQUENCES, diagnoses, known_faults
 from tests.mutants import MUTANTS
 
-from ..support import NUMPY, raising
+from ..support import NUMPY, TINY, raising
 
 
 def certified(name: str, *checks: str, claims: Claims | None = None) -> Report:
@@ -46,11 +46,12 @@ def test_another_gamma_is_told_by_its_size() -> None:
     assert found.consequence.startswith("it drops 8.9% of the units where Eq. (1) drops 9.3%")
 
 
-def test_known_faults_differ_by_more_than_is_taken_for_alike() -> None:
+def test_known_faults_can_be_told_apart() -> None:
+    # By five standard errors of what `quick` counts, 500,000 maps.
     shares = list(known_faults().values())
     for n, one in enumerate(shares):
         for other in shares[:n]:
-            assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 0.02
+            assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 0.005
 
 
 def test_a_side_taken_for_another_is_told_from_a_wrong_law() -> None:
@@ -62,9 +63,8 @@ def test_a_side_taken_for_another_is_told_from_a_wrong_law() -> None:
 
 
 def test_rounding_is_one_diagnosis_below_the_noise() -> None:
-    (found,) = diagnoses(
-        certified("ScaleInHalf", "scale.claimed", "values.every_unit", "gradient.scale", "scale.float16")
-    )
+    checks = ("scale.claimed", "values.every_unit", "gradient.scale", "scale.float16")
+    (found,) = diagnoses(certified("ScaleInHalf", *checks))
     assert found.severity == Severity.COSMETIC
     assert len(found.checks) > 2
     assert "in their last digits, by at most" in found.consequence
@@ -72,10 +72,8 @@ def test_rounding_is_one_diagnosis_below_the_noise() -> None:
 
 @pytest.mark.parametrize("mutant", ["MultipliesByMask", "NothingKeptIsNan", "ScheduleEarly", "ScaleByKeepProb"])
 def test_every_finding_is_in_one_diagnosis_and_the_worst_come_first(mutant: str) -> None:
-    exact = [id for id, check in all_checks().items() if not check.tests and id != "scale.large"]
-    report = certified(
-        mutant, *(exact or [i for i in all_checks() if not i.startswith(("law.", "indep", "scale.large"))])
-    )
+    exact = [id for id, check in all_checks().items() if not check.tests(TINY) and id != "scale.large"]
+    report = certified(mutant, *exact)
     found = diagnoses(report)
     ids = [id for diagnosis in found for id in diagnosis.checks]
     assert sorted(ids) == sorted(r.id for r in report.findings if r.outcome != Outcome.INCONCLUSIVE)
@@ -110,10 +108,8 @@ def test_what_is_wrong_is_told_with_its_evidence_and_the_command() -> None:
 
 
 def test_a_crash_is_told_and_nothing_a_subject_says_is_obeyed() -> None:
-    report = certify(
-        Subject("[red]x\x1b[0m", raising(RuntimeError("a\x1bb [bold]")).call), profile="tiny", checks=["seed.same"]
-    )
-    said = shown(report)
+    subject = Subject("[red]x\x1b[0m", raising(RuntimeError("a\x1bb [bold]")).call)
+    said = shown(certify(subject, profile="tiny", checks=["seed.same"]))
     assert "[red]x\\x1b[0m: does not conform" in said
     assert "it fails: RuntimeError: a\\x1bb [bold]" in said
     assert "\x1b" not in said

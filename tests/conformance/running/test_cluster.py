@@ -164,10 +164,8 @@ def test_a_worker_that_is_lost_loses_no_result(folder: Path) -> None:
 
 @pytest.mark.exhaustive
 def test_from_the_command_line(address: str) -> None:
-    options = ["--profile", "quick", "--check", "seed.same", "--dask", address]
-    result = CliRunner().invoke(
-        main, ["run", "--verbose", "numpy", *options], env={"COLUMNS": "200"}, catch_exceptions=False
-    )
+    options = ["--profile", "quick", "--check", "seed.same", "--dask", address, "numpy"]
+    result = CliRunner().invoke(main, ["run", "--verbose", *options], env={"COLUMNS": "200"}, catch_exceptions=False)
     assert result.exit_code == 0
     assert "numpy: conforms" in result.output
 
