@@ -165,6 +165,7 @@ class Search:
                 severity = self.severity(case, violation)
                 if gravity(severity) > gravity(self.stops_at):
                     self.noted.append((case, violation, severity))
+                    self.held += 1  # as far as this search asks
                     return
                 self.violations.append((case, violation, severity))
                 raise
