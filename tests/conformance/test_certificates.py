@@ -37,11 +37,25 @@ def module(make_module: Callable[[str], Name]) -> Name:
     return make_module(MODULE)
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The certificate of each subject, made once."""
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "their_dropblock.py").write_text(MODULE)
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        for attribute in ("right", "wrong", "known"):
+            run("run", f"their_dropblock:{attribute}", *OPTIONS, "--certificate", folder / "c.json")
+            found[attribute] = (folder / "c.json").read_text()
+    return found
+
+
 @pytest.fixture
-def certified(module: Name, tmp_path: Path) -> Callable[[str], Path]:
+def certified(module: Name, certificates: dict[str, str], tmp_path: Path) -> Callable[[str], Path]:
     def certify(attribute: str) -> Path:
         file = tmp_path / f"{attribute}.json"
-        run("run", module(attribute), *OPTIONS, "--certificate", file)
+        file.write_text(certificates[attribute])
         return file
 
     return certify
