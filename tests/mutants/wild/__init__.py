@@ -1,0 +1,7 @@
+"""Mutants of an adversary: each with one named fault and a cause, none with a check that is meant to kill it."""
+
+from tests.mutants.wild import dropped_numbers, kept_numbers, large_batches, memory, scopes
+
+FAMILIES = (large_batches, scopes, kept_numbers, dropped_numbers, memory)
+
+__all__ = ["FAMILIES"]
