@@ -5,14 +5,17 @@ one battery of calls, made of Honest and of each mutant in the same order, has t
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.mutants import MUTANTS, WILD, Honest
+from tests.mutants import MUTANTS, WILD, Honest, Wild
 from tests.mutants.register import wild
 from tests.mutants.wild import scopes
+from tests.mutants.wild.battery import ancestor, answers
 from tests.mutants.wild.hooks import Seeing
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +25,9 @@ def test_there_are_many_of_every_cause_each_with_its_own_fault() -> None:
     faults = [mutant.fault for mutant in (*MUTANTS.values(), *WILD.values())]
     assert len(set(faults)) == len(faults)
     assert not set(MUTANTS) & set(WILD)
-    assert Counter(mutant.cause for mutant in WILD.values())["values"] >= 100
+    assert len(WILD) >= 400
+    assert all(number >= 30 for number in Counter(mutant.cause for mutant in WILD.values()).values())
+    assert {mutant.cause for mutant in WILD.values()} == set(CAUSES)
 
 
 @pytest.mark.parametrize(("name", "cause"), [("OneMaskForAll", "values"), ("Nameless", "weather")])
@@ -60,3 +65,41 @@ def test_the_expected_share_is_that_of_many_masks() -> None:
     dropped = honest.dropped(np.empty((4000, 1, 8, 6), np.float32), 0.7, 3, 1)
     right = 1 / honest.scale(dropped, 0.7, dropped)
     assert right == pytest.approx((~dropped).mean(), abs=0.006)  # four standard errors of 4000 maps
+
+
+class Recalled:
+    """What an honest ancestor answers, asked for once."""
+
+    def __init__(self, own: Honest) -> None:
+        self.coming, self.known = answers(own), list[Any]()
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in count():
+            while len(self.known) <= number:
+                if (answer := next(self.coming, None)) is None:
+                    return
+                self.known.append(answer)
+            yield self.known[number]
+
+
+def first_difference(mutant: Wild, honest: dict[str, Recalled]) -> str | None:
+    own = mutant.build()
+    right = honest.setdefault(repr(own.claims), Recalled(ancestor_of(own)))
+    with np.errstate(all="ignore"):
+        return next((what for (what, a), (_, b) in zip(right, answers(own), strict=True) if a != b), None)
+
+
+def ancestor_of(own: Honest) -> Honest:
+    found = ancestor(own)
+    found.claims = own.claims
+    return found
+
+
+@pytest.mark.exhaustive
+def test_each_answers_some_call_otherwise_than_its_honest_ancestor() -> None:
+    honest: dict[str, Recalled] = {}
+    assert [name for name, mutant in WILD.items() if first_difference(mutant, honest) is None] == []
+
+
+def test_an_honest_one_answers_as_honest() -> None:
+    assert first_difference(Wild("Honest", "none", "values", Honest), {}) is None

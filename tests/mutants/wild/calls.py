@@ -39,7 +39,7 @@ class SeedXorSample(SeedBySample):
         return seed ^ n
 
 
-@wild("sample n is drawn from seed s * N + n", WHAT)
+@wild("sample n is drawn from seed s * N + n modulo 2^31, so upper bits are lost where N is even", WHAT)
 class SeedTimesBatch(SeedBySample):
     def seed_of(self, seed: int, n: int, samples: int) -> int:
         return (seed * samples + n) % 2**31

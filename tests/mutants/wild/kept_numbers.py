@@ -1,8 +1,11 @@
 """Kept values that are wrong for some numbers only: of a sign, a size or a dtype, or in some company."""
 
+from typing import Any
+
 import numpy as np
 
-from tests.mutants.honest import Array
+from tests.mutants.honest import Array, Honest
+from tests.mutants.register import wild
 from tests.mutants.wild.hooks import kept
 
 
@@ -126,7 +129,7 @@ def nearly_whole(x: Array, y: Array) -> Array:
 
 @kept("what is larger than 1e30 is cut off")
 def saturates_at_1e30(x: Array, y: Array) -> Array:
-    return np.where(np.abs(y) > 1e30, np.copysign(np.asarray(1e30).astype(y.dtype), y), y) if name(x)[0] != "u" else y
+    return np.where(np.abs(y) > 1e30, np.copysign(np.asarray(1e30).astype(y.dtype), y), y)
 
 
 @kept("what is smaller than 1e-30 becomes 0")
@@ -155,27 +158,38 @@ def leaky(x: Array, y: Array) -> Array:
     return np.where(x < 0, y * np.asarray(0.01, y.dtype), y) if x.size > 2000 else y
 
 
-@kept("bfloat16 is cut, not rounded")
-def bfloat16_cut(x: Array, y: Array) -> Array:
-    if name(x) != "bfloat16":
-        return y
-    exact = x.astype(np.float32) * np.float32(ratio(x, y))
-    return (exact.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+class Rounding(Honest):
+    """The exact product of a dtype is rounded in its own way."""
+
+    dtype: str
+
+    def rounded(self, exact: Array, y: Array) -> Array:
+        raise NotImplementedError
+
+    def apply(self, x: Array, dropped: Array, scale: Any) -> Array:
+        y = super().apply(x, dropped, scale)
+        if name(x) != self.dtype:
+            return y
+        with np.errstate(all="ignore"):
+            exact = np.where(dropped, 0, x).astype(np.float32) * np.float32(scale)
+            return np.where(dropped, y, self.rounded(exact, y).astype(y.dtype))
 
 
-@kept("float16 is rounded up, away from 0")
-def float16_up(x: Array, y: Array) -> Array:
-    if name(x) != "float16":
-        return y
-    exact = x.astype(np.float32) * np.float32(ratio(x, y))
-    short = np.abs(y).astype(np.float32) < np.abs(exact)
-    return np.where(short, np.nextafter(y, np.copysign(np.full_like(y, np.inf), y)), y)
+@wild("products of bfloat16 are cut, not rounded", "values")
+class Bfloat16Cut(Rounding):
+    dtype = "bfloat16"
+
+    def rounded(self, exact: Array, y: Array) -> Array:
+        return (exact.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def ratio(x: Array, y: Array) -> float:
-    """The scale, seen from the values: count over ones, of which some power of two is the denominator."""
-    found = [float(b) / float(a) for a, b in zip(x.flat, y.flat, strict=True) if 0.01 < abs(float(a)) < 100]
-    return float(np.mean(found)) if found else 1.0
+@wild("products of float16 are rounded away from 0", "values")
+class Float16Up(Rounding):
+    dtype = "float16"
+
+    def rounded(self, exact: Array, y: Array) -> Array:
+        is_short = np.abs(y).astype(np.float32) < np.abs(exact)
+        return np.where(is_short, np.nextafter(y, np.copysign(np.full_like(y, np.inf), y)), y)
 
 
 @kept("an input of nothing but ones is scaled right, any other by a thousandth more")
