@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.mutants import MUTANTS, WILD, Honest, Wild
-from tests.mutants.register import wild
+from tests.mutants.register import CAUSES, wild
 from tests.mutants.wild import scopes
 from tests.mutants.wild.battery import ancestor, answers
 from tests.mutants.wild.hooks import Seeing
