@@ -20,6 +20,7 @@ from dropblock_core import expected_keep, gamma
 from tests.calibrate import BEGIN, END
 from tests.conformance.support import PROFILES_OF_TESTS
 from tests.mutants import MUTANTS
+from tests.mutants.variants import VARIANTS, WRONG
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -281,6 +282,14 @@ def test_profiles_are_as_the_documents_say() -> None:
 def test_measured_figures_are_of_the_mutants_there_are() -> None:
     generated = STATISTICS.split(BEGIN)[1].split(END)[0]
     assert set(re.findall(r"^\| (\w+) \| .* of \d+ \|$", generated, re.MULTILINE)) == set(MUTANTS)
+
+
+def test_the_table_of_variants_has_all_of_them() -> None:
+    table = STATISTICS.split("## Two levels")[1].split("\n## ")[0]
+    for variant in VARIANTS.values():
+        assert f"| {variant.does} |" in table
+    for name in WRONG:
+        assert f"| {MUTANTS[name].fault} |" in table
 
 
 def test_changelog_and_versions_agree() -> None:

@@ -30,6 +30,8 @@ LARGEST_SIDES = {1: [9, 32, 128], 2: [9, 32, 128], 3: [6, 12, 20]}
 DEAREST = 100.0
 BORDER_MARGINS = 4.0  # times the profile's: fewer units lie there
 TESTS = 3  # a setting
+# So that twice the widest margin is still a probability, and another one: at gamma 1 nothing more can be lost.
+LARGEST_GAMMA = 0.5
 
 
 @st.composite
@@ -44,7 +46,11 @@ def setting(draw: st.DrawFn, claims: Claims, of_paper: bool) -> Drawn:
     is_square = of_paper or not claims.non_square
     feat = (draw(sides),) * rank if is_square else tuple(draw(sides) for _ in range(rank))
     dtype = claims.law_dtype if of_paper else draw(st.sampled_from(claims.dtypes))
-    return Configuration(feat, block_size, keep_prob), dtype
+    c = Configuration(feat, block_size, keep_prob)
+    if c.gamma > LARGEST_GAMMA:  # Eq. (1) is linear in 1 - keep_prob
+        keep_prob = 1 - (1 - keep_prob) * LARGEST_GAMMA / c.gamma
+        c = Configuration(feat, block_size, round(keep_prob + 5e-4, 3))
+    return c, dtype
 
 
 def settings(claims: Claims, of_paper: bool, seed: int, number: int) -> list[Drawn]:

@@ -14,6 +14,7 @@ from dropblock_conformance.judging.inference import Event
 
 POWER = 0.999
 FAMILY_ALPHA = 1e-6
+MOST_TRIALS = 2**50  # more than anybody can wait for
 
 
 def outcome_probabilities(event: Event, trials: int, margin: float, alpha: float, effect: float) -> tuple[float, float]:
@@ -48,6 +49,8 @@ def plan(event: Event, margin: float, alpha: float, power: float = POWER) -> int
     enough, short = trials, trials
     while not is_enough(enough):
         enough *= 2
+        if enough > MOST_TRIALS:
+            raise ValueError(f"{event.name}: no number of trials tells an effect of {2 * margin:.0%} from none")
     while short > 8 and is_enough(short):
         short //= 2
     while enough - short > 0.01 * enough:

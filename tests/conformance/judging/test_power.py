@@ -70,3 +70,9 @@ def test_a_closer_look_and_a_smaller_alpha_need_more() -> None:
     assert plan(event, 0.05, 1e-8) < plan(event, 0.025, 1e-8) < plan(event, 0.01, 1e-8)
     assert plan(event, 0.05, 1e-4) < plan(event, 0.05, 1e-8)
     assert plan(event, 0.05, 1e-8, 0.9) < plan(event, 0.05, 1e-8, 0.999)
+
+
+def test_an_event_that_cannot_tell_is_refused_and_not_planned_for_ever() -> None:
+    # At gamma 0.95 an effect of 10% and one of 20% are both gamma 1: the unit is never kept.
+    with pytest.raises(ValueError, match="no number of trials tells an effect of 20% from none"):
+        plan(seed_free("a unit kept", 0.95, 1), 0.1, 1e-8)

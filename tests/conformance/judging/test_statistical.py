@@ -260,13 +260,16 @@ def test_drawn_settings_follow_the_seed_and_the_claims(claims: Claims, of_paper:
     for c, dtype in found:
         assert 1 <= c.block_size <= min(c.feat) <= max(c.feat) <= 128
         assert 0.02 <= c.keep_prob <= 0.99
+        assert c.gamma <= 0.5
         assert claims.even_blocks or c.block_size % 2
-        assert c.block_size == 1 or prod(c.block) <= DEAREST * (1 - c.keep_prob)
+        assert prod(c.block) <= DEAREST
         if of_paper:
             assert (len(c.feat), dtype) == (claims.law_rank, claims.law_dtype)
         assert not (of_paper or not claims.non_square) or len(set(c.feat)) == 1
         for measure in measures(c):
-            assert 0.0 < measure.events[0].probability(0.0) < 1.0
+            for margin in (TINY.margin, PROFILES["quick"].margin):  # twice it is a probability, and another one
+                event, widest = measure.events[0], 2 * measure.margin(margin)
+                assert 0.0 < event.probability(widest) < event.probability(0.0) < event.probability(-widest) < 1.0
 
 
 def test_drawn_settings_are_of_every_kind() -> None:
