@@ -47,6 +47,8 @@ def test_each_runs_on_a_small_batch() -> None:
         subject = own.subject(mutant.name)
         assert subject.call(batch, training=True, **arguments).shape == batch.shape, mutant.name
         assert subject.call(batch, training=False, **arguments).shape == batch.shape, mutant.name
+        assert subject.call(batch[:, :0], training=True, **arguments).size == 0, mutant.name
+        assert subject.call(batch[:0], training=True, **arguments).shape[1:] == batch.shape[1:], mutant.name
         assert subject.grad is not None
         assert [answer.shape for answer in subject.grad(batch, batch, **arguments)] == [batch.shape] * 2, mutant.name
         assert subject.schedule is not None

@@ -215,9 +215,8 @@ class LastIsTheNextFirst(OwnGenerator):
 
     def seeds(self, rng: Rng, shape: Sizes, gamma: float, x: Array) -> Array:
         seeds = super().seeds(rng, shape, gamma, x)
-        last = self.last.get((shape[1:], gamma))
-        self.last[shape[1:], gamma] = seeds[-1:].copy()
-        if last is not None:
+        if len(seeds):
+            last, self.last[shape[1:], gamma] = self.last.get((shape[1:], gamma), seeds[:1]), seeds[-1:].copy()
             seeds[:1] = last
         return seeds
 

@@ -83,7 +83,8 @@ def signed_nan_stays(x: Array, y: Array) -> Array:
 
 @left("a dropped unit in the last place of the tensor keeps its value")
 def last_unit_stays(x: Array, y: Array) -> Array:
-    y[(-1,) * y.ndim] = x[(-1,) * x.ndim] if y.size else 0
+    if y.size:
+        y[(-1,) * y.ndim] = x[(-1,) * x.ndim]
     return y
 
 

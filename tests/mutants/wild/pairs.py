@@ -52,8 +52,7 @@ def even_channels_twelve_apart(seeds: Array, rng: Rng, gamma: float, x: Array) -
 
 @placed("the last channel of sample n + 1 is the first of sample n", WHAT)
 def last_is_the_first_of_before(seeds: Array, rng: Rng, gamma: float, x: Array) -> Array:
-    first = seeds[:-1, 0].copy()
-    seeds[1:, -1] = first
+    seeds[1:, -1:] = seeds[:-1, :1].copy()
     return seeds
 
 

@@ -104,8 +104,7 @@ def last_row_uncounted(dropped: Array, keep_prob: float, x: Array, right: Any) -
 
 @scaled("maps of which nothing is kept are not counted")
 def dropped_maps_uncounted(dropped: Array, keep_prob: float, x: Array, right: Any) -> Any:
-    counted = dropped.reshape(*dropped.shape[:2], -1)
-    counted = counted[~counted.all(axis=-1)]
+    counted = dropped[~dropped.all(axis=tuple(range(2, dropped.ndim)))]
     return Honest().scale(counted, keep_prob, x) if counted.size else right
 
 
