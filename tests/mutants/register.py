@@ -47,7 +47,9 @@ def wild(fault: str, cause: str) -> Callable[[type[Honest]], type[Honest]]:
     """Enlists a mutant without a killer. A name that is taken or an unknown cause is an error of whoever wrote it."""
 
     def enlist(cls: type[Honest]) -> type[Honest]:
-        if cls.__name__ in WILD or cls.__name__ in MUTANTS:
+        # pytest, which looks for examples, imports a module anew: the same mutant may come again.
+        taken = WILD.get(cls.__name__) or MUTANTS.get(cls.__name__)
+        if taken is not None and taken.fault != fault:
             raise ValueError(f"there is a mutant {cls.__name__} already: choose another name")
         if cause not in CAUSES:
             raise ValueError(f"cause={cause!r}: choose one of {CAUSES}")
