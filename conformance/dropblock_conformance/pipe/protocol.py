@@ -15,7 +15,7 @@ from dropblock_conformance.subject import Array
 
 PROTOCOL = 1
 LONGEST_LINE = 2**24
-MOST_BYTES = 2**29  # the largest question, of scale.large, has 2^28 with two arrays of float64
+MOST_BYTES = 2**29  # more than three times the largest question, that of scale.large in float64
 Message = tuple[dict[str, Any], list[Array]]
 
 
