@@ -176,7 +176,9 @@ class Report:
     def _verdict(self) -> str:
         if self.conforms:
             return "conforms" if self.level == "robust" else "the paper's"
-        if {result.outcome for result in self.findings} == {Outcome.SURPRISE}:
+        outcomes = {result.outcome for result in self.results}
+        undecided = {Outcome.INCONCLUSIVE, Outcome.DECLARED, *GOOD}
+        if Outcome.SURPRISE in outcomes and outcomes <= {Outcome.SURPRISE, *undecided}:
             return "a declared deviation is gone"
         number = len(self.findings)
         what = f"{NUMBERS[number] if number < len(NUMBERS) else number} robustness finding{'s' if number > 1 else ''}"
@@ -184,13 +186,9 @@ class Report:
             return f"the paper's; {what}{', as declared' if self.as_declared else ''}"
         if self.as_declared:
             return "deviates as declared"
-        outcomes = set(self.counts)
         if outcomes <= {Outcome.NOT_APPLICABLE}:
             return "nothing applied"
-        undecided = {Outcome.INCONCLUSIVE, Outcome.DECLARED, *GOOD}
-        if outcomes <= undecided:
-            return "inconclusive"
-        return "a declared deviation is gone" if outcomes <= {Outcome.SURPRISE, *undecided} else "does not conform"
+        return "inconclusive" if outcomes <= undecided else "does not conform"
 
     def as_json(self) -> dict[str, Any]:
         """The report as the JSON schema describes it (``report.schema.json`` beside this file)."""

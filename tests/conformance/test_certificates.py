@@ -21,6 +21,7 @@ from tests.mutants import MUTANTS, Honest
 
 right = Honest().subject("right")
 wrong = MUTANTS["ScaleByKeepProb"].build().subject("wrong <&>")
+rounded = MUTANTS["CountsAnEpsilonMore"].build().subject("rounded")
 known = wrong, [Deviation("scale.claimed", "an old habit", effect=(0, 5))]
 """
 Name = Callable[[str], str]
@@ -96,6 +97,15 @@ def test_a_certificate_that_holds_is_verified_from_a_new_seed(certified: Callabl
     assert "the subject's source is the same" in answer.output
     assert "law.full_map" in answer.output  # a law is always among them
     assert answer.output.rstrip().endswith("it holds")
+
+
+def test_one_is_verified_at_the_level_that_it_was_made_at(module: Name, tmp_path: Path) -> None:
+    """A scale that is off in its last digits is the paper's, and not robust."""
+    file = tmp_path / "c.json"
+    options = ["--profile", "quick", "--check", "scale.claimed", "--level", "paper"]
+    assert run("run", module("rounded"), *options, "--certificate", file).exit_code == 0
+    assert run("verify", file, "--seed", 1).exit_code == 0
+    assert run("run", module("rounded"), *options[:-2]).exit_code == 1
 
 
 def test_one_that_no_longer_holds_says_what_came_out_otherwise(

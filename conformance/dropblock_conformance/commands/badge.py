@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from dropblock_conformance.commands.files import FILE, UNWRITTEN, require_folder, write
+from dropblock_conformance.commands.files import FILE, UNWRITTEN, require_certificate, require_folder, write
 from dropblock_conformance.reports.badge import as_svg
 from dropblock_conformance.reports.badge import badge as badge_of
-from dropblock_conformance.reports.certificate import is_unaltered, read_certificate
 
 
 @click.command()
@@ -23,13 +22,7 @@ def badge(context: click.Context, certificate: Path, svg_file: Path | None, json
     Exits with 0, 1 if the certificate was altered, 2 if the command is wrong, 4 if a file could not be written.
     """
     console = Console()
-    try:
-        found = read_certificate(certificate)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    if not is_unaltered(found):
-        console.print(f"{certificate} was altered: its digest is not that of what it says", markup=False)
-        context.exit(1)
+    found = require_certificate(context, console, certificate)
     svg_file, json_file = (
         svg_file or certificate.with_suffix(".svg"),
         json_file or certificate.with_suffix(".badge.json"),

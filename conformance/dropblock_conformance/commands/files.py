@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
+
+from dropblock_conformance.reports.certificate import is_unaltered, read_certificate
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 GONE, UNWRITTEN = 3, 4  # exit statuses: a subject cannot be had or died, a file could not be written
@@ -28,3 +31,15 @@ def write(console: Console, file: Path, write_to: Callable[[Path], None]) -> boo
         return False
     console.print(f"wrote {file}", markup=False, highlight=False)
     return True
+
+
+def require_certificate(context: click.Context, console: Console, file: Path) -> dict[str, Any]:
+    """What a certificate says. What is none is a wrong command; one that was altered ends it with status 1."""
+    try:
+        found = read_certificate(file)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not is_unaltered(found):
+        console.print(f"{file} was altered: its digest is not that of what it says", markup=False)
+        context.exit(1)
+    return found

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dropblock_conformance.checks import all_checks
-from dropblock_conformance.commands.files import FILE, GONE
-from dropblock_conformance.reports.certificate import is_unaltered, read_certificate
+from dropblock_conformance.commands.files import FILE, GONE, require_certificate
 from dropblock_conformance.reports.safe import printable
 from dropblock_conformance.result import Outcome, Report
 from dropblock_conformance.running.campaign import reports, run_locally
@@ -42,13 +41,7 @@ def verify(context: click.Context, certificate: Path, subject: str | None, numbe
       3 if the subject cannot be had, or died.
     """
     console = Console(highlight=False)
-    try:
-        found = read_certificate(certificate)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    if not is_unaltered(found):
-        console.print(f"{certificate} was altered: its digest is not that of what it says", markup=False)
-        context.exit(1)
+    found = require_certificate(context, console, certificate)
     seed = secrets.randbelow(2**31) if seed is None else seed
     order = order_of(found, subject, number, seed)
     console.print(f"{len(order.checks or ())} checks of {printable(order.name)}, seed {seed}", markup=False)
@@ -80,7 +73,8 @@ def order_of(found: dict[str, Any], subject: str | None, number: int, seed: int)
     others = [id for id in ids if id not in first]
     sample = {*first, *chance.sample(others, min(len(others), number - len(first)))}
     run = found["run"]
-    order = Order(subject or found["subject"]["name"], run["profile"], seed, tuple(id for id in ids if id in sample))
+    checks = tuple(id for id in ids if id in sample)
+    order = Order(subject or found["subject"]["name"], run["profile"], seed, checks, level=run["level"])
     try:
         order.validate()
     except ValueError as error:

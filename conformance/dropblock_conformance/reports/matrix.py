@@ -133,22 +133,39 @@ def dropped(report: Report) -> str:
     return "" if share is None else f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
 
 
+HOME = "[The matrix](../{}.md) has the others."  # what a subject's page is known by
+
+
 def write_markdown(reports: Sequence[Report], path: Path) -> None:
-    """The matrix as a page, and beside it, in a folder of its name, a page for each subject with findings."""
+    """The matrix as a page, and beside it, in a folder of its name, a page for each subject with findings.
+
+    Pages that an earlier matrix left there go.
+    """
     name = path.name.removesuffix(".part").removesuffix(".md")
-    folder = path.with_name(name)
-    told = [report for report in reports if report.findings]
-    if told:
+    folder, home = path.with_name(name), HOME.format(name)
+    for left in folder.glob("*.md"):
+        if home in left.read_text(encoding="utf-8", errors="replace"):
+            left.unlink()
+    pages = file_names(reports)
+    if pages:
         folder.mkdir(exist_ok=True)
-    for report in told:
-        page = template("subject.md", text=_as_text).render(report=report, diagnoses=diagnoses(report), home=name)
-        (folder / f"{file_name(report)}.md").write_text(page, encoding="utf-8")
+    for number, file in pages.items():
+        report = reports[number]
+        page = template("subject.md", text=_as_text).render(report=report, diagnoses=diagnoses(report), home=home)
+        (folder / file).write_text(page, encoding="utf-8")
     path.write_text(as_markdown(reports, name), encoding="utf-8")
 
 
-def file_name(report: Report) -> str:
-    """A subject's name as that of a file."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in report.subject) or "subject"
+def file_names(reports: Sequence[Report]) -> dict[int, str]:
+    """The page of each report that has findings, by its number: the subject's name, told apart where two share one."""
+    found: dict[int, str] = {}
+    for number, report in enumerate(reports):
+        if report.findings:
+            plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in report.subject) or "subject"
+            names = (f"{plain}{suffix}.md" for suffix in ("", *(f"-{n}" for n in range(2, len(reports) + 2))))
+            # Some file systems hold A and a for one name.
+            found[number] = next(name for name in names if name.lower() not in map(str.lower, found.values()))
+    return found
 
 
 def as_markdown(reports: Sequence[Report], folder: str = "matrix") -> str:
@@ -159,7 +176,7 @@ def as_markdown(reports: Sequence[Report], folder: str = "matrix") -> str:
         cells=cells,
         columns=columns(),
         diagnoses=diagnoses,
-        file_name=file_name,
+        pages=file_names(reports),
         folder=folder,
         dropped=dropped,
         limits=limits,

@@ -3,6 +3,7 @@
 import hashlib
 import shlex
 import sys
+import sysconfig
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -26,14 +27,14 @@ def sources(name: str) -> dict[str, str]:
     """
     if name.startswith(WORKER):
         return digests(shlex.split(shlex.split(name.removeprefix(WORKER))[0]))
-    python = Path(sys.base_prefix)
+    python = sysconfig.get_path("stdlib")
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     own = (
         file
         for file in files
         if isinstance(file, str)
         and not any(part in Path(file).parts for part in INSTALLED)
-        and not Path(file).is_relative_to(python / "lib")
+        and not Path(file).is_relative_to(python)
         and not Path(file).is_relative_to(SUITE)
     )
     return digests(own)

@@ -132,6 +132,17 @@ def test_markdown_has_a_row_a_subject_and_whatever_it_says_stays_text(tmp_path: 
     assert not (tmp_path / "m" / "one.md").exists()
 
 
+def test_subjects_of_one_name_have_pages_of_their_own_and_those_of_before_go(tmp_path: Path) -> None:
+    one, other = report("one", mode_inference="deviates"), report("One", seed_same="deviates")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "mine.md").write_text("a page of somebody's own")
+    matrix.write_markdown([one, other, report("gone", mode_inference="crashed")], tmp_path / "m.md")
+    matrix.write_markdown([report(mode_inference="conforms"), one, other], tmp_path / "m.md")
+    assert sorted(page.name for page in (tmp_path / "m").iterdir()) == ["One-2.md", "mine.md", "one.md"]
+    assert "`seed.same`" in (tmp_path / "m" / "One-2.md").read_text(encoding="utf-8")
+    assert "[One](m/One-2.md)" in (tmp_path / "m.md").read_text(encoding="utf-8")
+
+
 def test_a_page_shows_a_deviation_by_the_command_that_was_declared(tmp_path: Path) -> None:
     evidence = {"summary": "s", "reason": "r", "reproduce": "python -c 'a | b'"}
     made = report(mode_inference="declared")
