@@ -64,6 +64,29 @@ for axis, what in ((SAMPLES, "Samples"), (CHANNELS, "Channels")):
         copying(name + what, fault, axis, source, move)
 
 
+class SharedWhere(Honest):
+    """All samples have the first one's mask where `is_special` says so."""
+
+    def is_special(self, x: Array) -> bool:
+        raise NotImplementedError
+
+    def seeds(self, rng: np.random.Generator, shape: tuple[int, ...], gamma: float, x: Array) -> Array:
+        seeds = super().seeds(rng, shape, gamma, x)
+        return np.broadcast_to(seeds[:1], shape).copy() if self.is_special(x) else seeds
+
+
+@mutant("samples of a sequence, and of nothing else, share a mask", "mask.distinct")
+class SequencesAlike(SharedWhere):
+    def is_special(self, x: Array) -> bool:
+        return x.ndim == 3
+
+
+@mutant("samples share a mask where a map has more than 2,000 units", "mask.distinct")
+class LargeMapsAlike(SharedWhere):
+    def is_special(self, x: Array) -> bool:
+        return x.ndim == 4 and x.shape[2] * x.shape[3] > 2000
+
+
 class Antithetic(Honest):
     """Every second map along an axis is seeded where the one before has its largest numbers."""
 

@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any
 
-from tests.mutants.honest import Honest
+from tests.mutants.honest import Array, Honest
 from tests.mutants.register import mutant
 
 
@@ -69,3 +69,15 @@ class GammaCapped(Honest):
 class ZeroDropsAll(Honest):
     def gamma(self, keep_prob: float, *args: Any) -> float:
         return 1.0 if keep_prob == 0 else super().gamma(keep_prob, *args)
+
+
+@mutant("gamma is half of what it should be where the batch has one sample", "law.special")
+class HalfForOneSample(Honest):
+    def dropped(self, x: Array, keep_prob: float, block_size: int, seed: int) -> Array:
+        return super().dropped(x, (1 + keep_prob) / 2 if len(x) == 1 else keep_prob, block_size, seed)
+
+
+@mutant("gamma is half of what it should be on maps of one row", "law.special")
+class HalfOnOneRow(Honest):
+    def gamma(self, keep_prob: float, block: tuple[int, ...], feat: tuple[int, ...]) -> float:
+        return super().gamma(keep_prob, block, feat) / (2 if len(feat) == 2 and feat[0] == 1 else 1)

@@ -55,3 +55,19 @@ class FortranRead(Honest):
     def train(self, x: Array, *args: Any) -> Array:
         is_fortran = x.flags.f_contiguous and not x.flags.c_contiguous
         return super().train(x.ravel("K").reshape(x.shape) if is_fortran else x, *args)
+
+
+@mutant(
+    "an upstream gradient of one number repeated, as that of a sum, is not scaled",
+    "gradient.layout",
+)
+class SumUnscaled(Honest):
+    def grad(self, x: Array, dy: Array, *, keep_prob: float, block_size: int, seed: int) -> tuple[Array, Array]:
+        y, dx = super().grad(x, dy, keep_prob=keep_prob, block_size=block_size, seed=seed)
+        return y, np.where(dx == 0, dx, dy) if dy.size > 1 and not any(dy.strides) else dx
+
+
+@mutant("an upstream gradient is read in the order of memory", "gradient.layout")
+class UpstreamInMemorysOrder(Honest):
+    def grad(self, x: Array, dy: Array, **arguments: Any) -> tuple[Array, Array]:
+        return super().grad(x, dy.ravel("K").reshape(dy.shape), **arguments)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from dropblock_conformance.checks import (
     coupling,
+    distinct,
     drawn_law,
     every_unit,
     gradient,
@@ -16,6 +17,7 @@ from dropblock_conformance.checks import (
     scale,
     schedule,
     seeds,
+    special_law,
 )
 from dropblock_conformance.judging.check import Check
 
@@ -43,17 +45,18 @@ def rule_of(rule: str) -> str:
 
 # In the order of the report.
 ALL = (
+    seeds.lasting,  # first: what the very first calls of a process do otherwise shows in it
     mode.inference,
     mode.keep_prob_one,
     mode.dtype,
     mode.layout,
     seeds.same,
-    seeds.lasting,
     seeds.bits,
     seeds.fresh,
     mask.blocks,
     mask.clipped,
     mask.shared,
+    distinct.distinct,
     mask.ignores_values,
     mask.dropped_is_zero,
     every_unit.every_unit,
@@ -68,6 +71,7 @@ ALL = (
     every_unit.every_gradient,
     every_unit.gradient_edges,
     gradient.nonfinite,
+    gradient.layout,
     gradient.nothing_kept,
     schedule.ends,
     schedule.linear,
@@ -102,6 +106,7 @@ ALL = (
     coupling.all_calls,
     drawn_law.at_drawn,
     drawn_law.everywhere,
+    special_law.special,
 )
 
 
@@ -133,6 +138,7 @@ REPEATS = frozenset(
         positions.each_unit,
         drawn_law.at_drawn,
         drawn_law.everywhere,
+        special_law.special,
     )
 )
 FAR_OFF = 0.5  # of gamma

@@ -9,7 +9,7 @@ from dropblock_conformance.checks.scale import ERROR, claimed_scale, require_sca
 from dropblock_conformance.judging.batches import in_batches
 from dropblock_conformance.judging.check import Context, Finding, Violation, check
 from dropblock_conformance.judging.dtypes import limits, scaled_range, tolerance
-from dropblock_conformance.judging.exact import Setting, require_some, share
+from dropblock_conformance.judging.exact import Setting, require_some, share, unless_refused
 from dropblock_conformance.judging.inputs import after_relu, extremes, finite_extremes, ordinary
 from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Array
@@ -25,8 +25,8 @@ Units = npt.NDArray[np.bool_]
 )
 def every_unit(context: Context) -> Finding:
     """Each of the units of batches with up to 64 samples and 300 channels is zero, or its input times the factor of the
-    scope claimed. Half of the activations are zero, as after a ReLU, where the mask is known from the seed: zeros do
-    not count as dropped.
+    scope claimed. Where the mask is known from the seed half of the activations are zero, as after a ReLU, and all of
+    one sample and of one channel: zeros do not count as dropped.
     """
     claims = context.subject.claims
 
@@ -96,13 +96,14 @@ def _require_products(what: str, x: Array, y: Array, kept: Units, scale: Array, 
         if dtype != "float16":  # the arithmetic of many machines has no subnormals, and frameworks leave them out
             right |= (y == 0) & (np.minimum(np.abs(x), size) < tiny)
     wrong = kept & ~right
+    signs = kept & (x == 0) & (y == 0) & (np.signbit(x) != np.signbit(y))
     usual = (x == 0) | (size >= USUAL_SIZES[0]) & (size <= USUAL_SIZES[1])
     for units, severity in (
         (wrong & usual, Severity.SERIOUS),
         (wrong & np.isfinite(x) & (size >= tiny) & (size <= largest), Severity.EDGE),
         (wrong & (size >= tiny), Severity.HYGIENE),  # out of range, or infinite
         (wrong & np.isnan(x), Severity.HYGIENE),
-        (wrong, Severity.COSMETIC),
+        (wrong | signs, Severity.COSMETIC),
     ):
         if units.any():
             was, became = x[units][0], y[units][0]
@@ -119,8 +120,9 @@ def _require_products(what: str, x: Array, y: Array, kept: Units, scale: Array, 
     needs=HAS_GRADIENT,
 )
 def every_gradient(context: Context) -> Finding:
-    """Each of the gradients in large batches is zero, or the upstream gradient times the factor of the scope claimed.
-    They do not depend on the activations: where one is 0 its gradient still flows.
+    """Each of the gradients in large batches is zero, or the upstream gradient times the factor of the scope claimed,
+    in the dtype of the activations. They do not depend on the activations: where one is 0 its gradient still flows. The
+    output that comes with them is training's, and at keep_prob 1 the gradient is the upstream one.
     """
     claims = context.subject.claims
 
@@ -131,8 +133,14 @@ def every_gradient(context: Context) -> Finding:
         dropped = y == 0
         require_some(dropped)
         scale = claimed_scale(claims, setting, dropped)
+        if dx.dtype != x.dtype:
+            raise Violation(f"the gradient is {dx.dtype} for activations of {x.dtype}", severity=Severity.SERIOUS)
         _require_zero(dx[dropped], "gradients")
         require_scaled("gradients", dy, dx, ~dropped, scale, setting.dtype)
+        require_scaled("values of the output that comes with a gradient", x, y, ~dropped, scale, setting.dtype)
+        with unless_refused():
+            _, all_kept = context.gradient(x, dy, **{**setting.arguments, "keep_prob": 1.0})
+            require_scaled("gradients at keep_prob 1", dy, all_kept, np.ones_like(dropped), np.ones(()), setting.dtype)
         if claims.seedable:
             _, dx = context.gradient(after_relu(setting.shape, setting.dtype, setting.seed), dy, **setting.arguments)
             _require_zero(dx[dropped], "gradients")
@@ -150,7 +158,9 @@ def every_gradient(context: Context) -> Finding:
     severity=Severity.SERIOUS,
 )
 def gradient_edges(context: Context) -> Finding:
-    """An upstream gradient of any size is multiplied by the factor: zero, subnormal, largest, infinite and NaN ones."""
+    """An upstream gradient of any size is multiplied by the factor: zero, subnormal, largest, infinite and NaN ones.
+    So is an ordinary one, whatever the activation is.
+    """
     claims = context.subject.claims
 
     def holds(setting: Setting) -> None:
@@ -160,8 +170,9 @@ def gradient_edges(context: Context) -> Finding:
         require_some(dropped)
         scale = claimed_scale(claims, setting, dropped)
         for make in (finite_extremes, extremes):
-            dy = make(setting.shape, setting.dtype, setting.seed)
-            _, dx = context.gradient(x, dy, **setting.arguments)
-            _require_products("gradient", dy, dx, ~dropped, scale, setting.dtype)
+            strange = make(setting.shape, setting.dtype, setting.seed)
+            for held, dy in ((x, strange), (strange, x)):
+                _, dx = context.gradient(held.copy(), dy.copy(), **setting.arguments)
+                _require_products("gradient", dy, dx, ~dropped, scale, setting.dtype)
 
     return in_batches(context, holds)

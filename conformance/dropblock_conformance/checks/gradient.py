@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dropblock_conformance.checks.scale import ERROR, claimed_scale, few_kept, require_scaled
-from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
+from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim, explanation_of
 from dropblock_conformance.judging.dtypes import dtype_named
 from dropblock_conformance.judging.exact import Setting, for_all, require_some, share, valid_settings
+from dropblock_conformance.judging.inputs import LAYOUTS, REPEATED
 from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Array
 
@@ -77,7 +78,12 @@ def nonfinite(context: Context) -> Finding:
         y, _ = context.gradient(setting.values(), _upstream(setting), **setting.arguments)
         dropped = y == 0
         require_some(dropped)
-        for name, held in (("activation", np.nan), ("activation", np.inf), ("upstream gradient", np.inf)):
+        for name, held in (
+            ("activation", np.nan),
+            ("activation", np.inf),
+            ("upstream gradient", np.inf),
+            ("upstream gradient", np.nan),
+        ):
             x, dy = setting.values(), _upstream(setting)
             (x if name == "activation" else dy)[dropped] = held
             _, dx = context.gradient(x, dy, **setting.arguments)
@@ -86,6 +92,35 @@ def nonfinite(context: Context) -> Finding:
                 raise Violation(
                     f"gradient {dx[dropped][wrong][0]} at a dropped unit whose {name} was {held}", share(wrong)
                 )
+
+    return for_all(context, valid_settings(context), holds)
+
+
+@check(
+    "gradient.layout",
+    title="The memory layout of the upstream gradient does not matter",
+    rule="R7 · Algorithm 1 lines 7 and 8 differentiated",
+    effect=WRONG,
+    needs=SEEDABLE_GRADIENT,
+    severity=Severity.SERIOUS,
+)
+def layout(context: Context) -> Finding:
+    """Upstream gradients with the same values get the same answer, however they lie in memory: as those of
+    `output.layout`, one number repeated without memory of its own among them, which the gradient of a sum is.
+    """
+
+    def holds(setting: Setting) -> None:
+        x, dy = setting.values(), _upstream(setting)
+        _, usual = context.gradient(x.copy(), dy.copy(), **setting.arguments)
+        for lay in (*LAYOUTS, *REPEATED):
+            laid = lay(dy)
+            wanted = usual
+            if lay in REPEATED:
+                _, wanted = context.gradient(x.copy(), laid.copy(order="C"), **setting.arguments)
+            _, dx = context.gradient(x.copy(), laid, **setting.arguments)
+            if (wrong := (dx != wanted) & ~(np.isnan(dx) & np.isnan(wanted))).any():
+                how = explanation_of(lay).rstrip(".").lower()
+                raise Violation(f"the gradient depends on how the upstream one lies in memory ({how})", share(wrong))
 
     return for_all(context, valid_settings(context), holds)
 

@@ -7,6 +7,7 @@ import numpy as np
 from dropblock_conformance.checks.mode import SEEDABLE, SHARE
 from dropblock_conformance.judging.batches import in_batches
 from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim
+from dropblock_conformance.judging.dtypes import limits
 from dropblock_conformance.judging.exact import (
     Setting,
     VacuousError,
@@ -18,6 +19,7 @@ from dropblock_conformance.judging.exact import (
 )
 from dropblock_conformance.judging.statistical import Dropped, of_maps
 from dropblock_conformance.level import Severity
+from dropblock_conformance.subject import Array
 from dropblock_core import block_mask
 
 
@@ -138,17 +140,26 @@ def dropped_is_zero(context: Context) -> Finding:
     def holds(setting: Setting) -> None:
         dropped = context.call(setting.ones(), **setting.arguments) == 0
         require_some(dropped)
-        signs = None
-        for held, severity in ((-1.0, Severity.WRONG), (np.nan, Severity.HYGIENE), (np.inf, Severity.HYGIENE)):
+        largest = limits(setting.dtype)[1]
+        answers = []
+        for numbers, severity in (
+            ((-1.0, -0.0, 2.0), Severity.WRONG),
+            ((np.nan, -np.nan), Severity.HYGIENE),
+            ((np.inf, -np.inf), Severity.HYGIENE),
+            ((largest, -largest), Severity.HYGIENE),
+        ):
             x = setting.values()
-            x[dropped] = held
+            x[dropped] = held = np.resize(numbers, int(dropped.sum())).astype(x.dtype)
             y = context.call(x, **setting.arguments, nan_is_an_answer=True)[dropped]
-            if (wrong := y != 0).any():
-                raise Violation(
-                    f"a dropped unit that held {held} came out as {y[wrong][0]}, not +0", share(wrong), severity
-                )
-            signs = np.signbit(y) if signs is None else signs
-        if signs is not None and signs.any():  # after what is graver
-            raise Violation("a dropped unit that held -1.0 came out as -0.0, not +0", share(signs), Severity.COSMETIC)
+            _require_dropped(held, y, y != 0, severity)
+            answers.append((held, y))
+        for held, y in answers:  # after what is graver
+            _require_dropped(held, y, np.signbit(y), Severity.COSMETIC)
 
-    return for_all(context, valid_settings(context), holds)
+    return both(for_all(context, valid_settings(context), holds), in_batches(context, holds))
+
+
+def _require_dropped(held: Array, y: Array, wrong: Dropped, severity: Severity) -> None:
+    if wrong.any():
+        was, became = held[wrong][0], y[wrong][0]
+        raise Violation(f"a dropped unit that held {was} came out as {became}, not +0", share(wrong), severity)

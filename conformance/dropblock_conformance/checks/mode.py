@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from dropblock_conformance.judging.answers import BadOutputError, SubjectError
+from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.judging.batches import in_batches
 from dropblock_conformance.judging.check import Context, Finding, Violation, check, claim, explanation_of
-from dropblock_conformance.judging.dtypes import limits, tolerance
-from dropblock_conformance.judging.exact import Setting, both, for_all, share, valid_settings
-from dropblock_conformance.judging.inputs import LAYOUTS, broadcast, extremes, finite_extremes
+from dropblock_conformance.judging.dtypes import dtype_named, limits, tolerance
+from dropblock_conformance.judging.exact import Setting, both, for_all, once, share, valid_settings
+from dropblock_conformance.judging.inputs import LAYOUTS, REPEATED, extremes, finite_extremes, ordinary
 from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Array
 
@@ -54,17 +56,29 @@ def require_identity(x: Array, y: Array, when: str, is_computed: bool) -> None:
 
 
 def _identity(context: Context, when: str, arguments: dict[str, Any]) -> Finding:
-    def holds(setting: Setting) -> None:
-        # NaN last: a layer that spreads it is another, lesser finding.
-        for x in (
-            setting.values(),
-            finite_extremes(setting.shape, setting.dtype, setting.seed),
-            extremes(setting.shape, setting.dtype, setting.seed),
-        ):
-            y = context.call(x.copy(), **setting.arguments | arguments, nan_is_an_answer=True)
-            require_identity(x, y, when, arguments.get("training", True))
+    is_computed = arguments.get("training", True)
 
-    return both(for_all(context, valid_settings(context), holds), in_batches(context, holds))
+    def holds(setting: Setting) -> None:
+        if not is_computed:  # what a training call leaves behind is no matter
+            context.call(setting.values(), **setting.arguments, nan_is_an_answer=True)
+        # NaN last: a layer that spreads it is another, lesser finding.
+        for make in (ordinary, finite_extremes, extremes):
+            x = make(setting.shape, setting.dtype, setting.seed)
+            given = x.copy()
+            y = context.call(given, **setting.arguments | arguments, nan_is_an_answer=True)
+            require_identity(x, y, when, is_computed)
+            if not same_bits(x, given).all():
+                raise Violation(f"{when} writes to the caller's input", share(~same_bits(x, given)), Severity.SERIOUS)
+
+    def beyond(setting: Setting) -> None:
+        x = setting.values()
+        y = context.call(x.copy(), **setting.arguments | arguments, nan_is_an_answer=True)
+        require_identity(x, y, when, is_computed)
+
+    found = both(for_all(context, valid_settings(context), holds), in_batches(context, holds))
+    if context.level == "robust" and context.subject.claims.clips:
+        found = both(found, for_all(context, valid_settings(context, beyond_map=True), beyond))
+    return found
 
 
 @check(
@@ -99,7 +113,9 @@ def keep_prob_one(context: Context) -> Finding:
     severity=Severity.SERIOUS,
 )
 def dtype(context: Context) -> Finding:
-    """Dtype and shape are the input's, and the caller's array is left as it was."""
+    """Dtype and shape are the input's, those of an empty batch too, unless it is refused. The caller's array is left as
+    it was, and so is an output when the next call comes.
+    """
 
     def holds(setting: Setting) -> None:
         x = setting.values()
@@ -109,8 +125,25 @@ def dtype(context: Context) -> Finding:
             raise Violation(f"the output is {y.dtype} for an input of {x.dtype}")
         if not same_bits(x, before).all():
             raise Violation("the caller's input was changed", share(~same_bits(x, before)))
+        raw = in_subject(context.subject.call, x, **setting.arguments, training=True)
+        kept = raw.copy()
+        context.call(x, **{**setting.arguments, "seed": setting.seed ^ 1})
+        if not (same := same_bits(raw, kept)).all():
+            raise Violation("the next call overwrote an output", share(~same))
 
-    return for_all(context, valid_settings(context), holds)
+    return both(for_all(context, valid_settings(context), holds), once(lambda: _empty(context)))
+
+
+def _empty(context: Context) -> str:
+    claims = context.subject.claims
+    x = np.ones((0, 3, *(5,) * claims.law_rank), dtype_named(claims.law_dtype))
+    try:
+        context.call(x, keep_prob=0.5, block_size=3, seed=context.new_seed())
+    except SubjectError as refused:
+        return f"an empty batch is refused: {refused}"
+    except BadOutputError as error:
+        raise Violation(f"an empty batch {error}", severity=Severity.EDGE) from error
+    return "an empty batch comes back empty"
 
 
 @check(
@@ -123,18 +156,19 @@ def dtype(context: Context) -> Finding:
 )
 def layout(context: Context) -> Finding:
     """Arrays with the same values and seed get the same answer, however they lie in memory: channels last, backwards,
-    every second unit or the inside of a larger array, first axis fastest, unaligned, read-only, or one channel repeated
-    without memory of its own.
+    every second unit or the inside of a larger array, first axis fastest, unaligned, read-only, or one channel, one
+    sample or one unit repeated without memory of its own. So do they in inference.
     """
 
     def holds(setting: Setting) -> None:
         x = setting.values()
-        wanted = {}
-        for lay in LAYOUTS:
-            laid, key = lay(x), lay is broadcast
-            if key not in wanted:
-                wanted[key] = context.call(laid.copy(order="C"), **setting.arguments)
-            if not (same := same_bits(wanted[key], context.call(laid, **setting.arguments))).all():
+        usual = context.call(x.copy(), **setting.arguments)
+        for lay in (*LAYOUTS, *REPEATED):
+            laid = lay(x)
+            wanted = usual if lay in LAYOUTS else context.call(laid.copy(order="C"), **setting.arguments)
+            same = same_bits(wanted, context.call(laid, **setting.arguments))
+            same &= same_bits(laid, context.call(laid, **setting.arguments, training=False))
+            if not same.all():
                 how = explanation_of(lay).rstrip(".").lower()
                 raise Violation(f"the answer depends on how the input lies in memory ({how})", share(~same))
 

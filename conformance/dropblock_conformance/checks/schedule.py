@@ -9,7 +9,7 @@ from dropblock_conformance.judging.answers import BadOutputError, SubjectError, 
 from dropblock_conformance.judging.attempt import in_subject
 from dropblock_conformance.judging.check import Context, Finding, NotApplicableError, Violation, check, claim
 from dropblock_conformance.judging.dtypes import dtype_named
-from dropblock_conformance.judging.exact import both, for_all, once
+from dropblock_conformance.judging.exact import both, for_all, once, unless_refused
 from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Subject
 
@@ -23,6 +23,7 @@ LINE = "R12 · section 3, 'Scheduled DropBlock'"
 TOLERANCE = 2.0**-22
 NOTICED = 1e-4  # less than that no training notices
 LONG = (1100, 1500)  # steps
+ROUND = (64, 100, 128, 256)
 
 
 def values(subject: Subject, case: Case, between: Callable[[], object] | None = None) -> list[float]:
@@ -91,7 +92,9 @@ def ends(context: Context) -> Finding:
     needs=HAS_SCHEDULE,
 )
 def linear(context: Context) -> Finding:
-    """1 - (step / steps) * (1 - keep_prob). A schedule that is one step early or late shows."""
+    """1 - (step / steps) * (1 - keep_prob), at every step of short, long and round numbers of them, to a keep_prob of 1
+    too, and while another schedule is under way. A schedule that is one step early or late shows.
+    """
 
     def holds(case: Case) -> None:
         keep_prob, steps = case
@@ -102,22 +105,49 @@ def linear(context: Context) -> Finding:
             what = f"at step {step} of {steps} to {keep_prob} keep_prob is off by {off[step]:.3g}"
             raise Violation(what, float(off.max()), Severity.COSMETIC if off.max() <= NOTICED else None)
 
-    long = (round(context.rng.uniform(0.1, 0.9), 3), int(context.rng.integers(*LONG)))
-    return both(for_all(context, cases(1), holds), once(lambda: _held(holds, long)))
+    def long() -> str:
+        steps = [*range(1, 9), *ROUND, int(context.rng.integers(*LONG))]
+        for number in steps:
+            holds((round(context.rng.uniform(0.1, 0.9), 3), number))
+        with unless_refused():
+            holds((1.0, 12))
+        return f"at every step of {', '.join(map(str, steps))}"
+
+    found = both(for_all(context, cases(1), holds), once(long))
+    return both(found, once(lambda: _two_at_once(context.subject)))
 
 
-def _held(holds: Callable[[Case], None], case: Case) -> str:
-    holds(case)
-    return f"held at every step of {case[1]}"
+def _two_at_once(subject: Subject) -> str:
+    assert subject.schedule is not None
+    other = in_subject(subject.schedule, 0.3, 40)
+    if not isinstance(other, Iterator):
+        return "its schedule returns finished values"
+    try:
+        alone = values(subject, (0.7, 12))
+        beside = values(subject, (0.7, 12), lambda: in_subject(next, other, None))
+    except NotApplicableError as reason:
+        return str(reason)
+    finally:
+        if (close := getattr(other, "close", None)) is not None:
+            in_subject(close)
+    if alone != beside:
+        off = max(abs(a - b) for a, b in zip(alone, beside, strict=True))
+        raise Violation("a step of another schedule moved this one", off, Severity.SERIOUS)
+    return "beside another one too"
 
 
 def _unmoved(context: Context, training: bool) -> Finding:
     claims = context.subject.claims
-    x = np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(claims.law_dtype))
+    dtypes = claims.dtypes[:2] if context.subject.compiles else claims.dtypes
+    inputs = [np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(name)) for name in dtypes]
 
     def holds(case: Case) -> None:
         def between() -> None:
-            context.call(x, keep_prob=0.9, block_size=1, seed=context.new_seed(), training=training)
+            for x in inputs:
+                arguments = {"keep_prob": 0.9, "block_size": 1, "seed": context.new_seed()}
+                context.call(x, **arguments, training=training, nan_is_an_answer=True)
+                if training and context.subject.grad is not None:
+                    context.gradient(x, x, **arguments)
 
         alone, interrupted = values(context.subject, case), values(context.subject, case, between)
         if alone != interrupted:
@@ -139,7 +169,7 @@ def _unmoved(context: Context, training: bool) -> Finding:
     severity=Severity.SERIOUS,
 )
 def training_calls(context: Context) -> Finding:
-    """A training step advances it: gradient accumulation and layers called twice do not."""
+    """A training step advances it: gradient accumulation and layers called twice do not, forward or backward."""
     return _unmoved(context, training=True)
 
 

@@ -3,7 +3,8 @@
 No statistics here: one violation is one too many. Hypothesis shrinks it to the simplest setting that shows it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeVar
@@ -117,6 +118,16 @@ def valid_settings(
 
 # How an implementation refuses a call. At settings that the paper does not speak of, that is its right.
 REFUSALS = (ValueError, TypeError, NotImplementedError, AssertionError)
+
+
+@contextmanager
+def unless_refused() -> Iterator[None]:
+    """What is asked on the way, as a keep_prob of 1, may be refused: a check of its own says so."""
+    try:
+        yield
+    except SubjectError as error:
+        if not isinstance(error.__cause__, REFUSALS):
+            raise
 
 
 NOTHING_TO_SEE = "nothing was dropped, or nothing kept"

@@ -14,9 +14,16 @@ def ordinary(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
 
 
 def after_relu(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
-    """The same, but zero where they would be negative."""
+    """The same, but zero where they would be negative, and all through the last sample and the last channel.
+
+    Padding leaves such samples, a dead unit such channels.
+    """
     x = ordinary(shape, dtype, seed)
-    return np.where(x > 0, x, np.zeros_like(x))
+    x = np.where(x > 0, x, np.zeros_like(x))
+    for axis in (0, 1):
+        if x.shape[axis] > 1:
+            np.moveaxis(x, axis, 0)[-1] = 0
+    return x
 
 
 def finite_extremes(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
@@ -30,11 +37,14 @@ def finite_extremes(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
 
 
 def extremes(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
-    """The same, with infinities and NaN among them."""
+    """The same, with infinities and NaN among them, NaN of either sign and of any payload."""
     x = finite_extremes(shape, dtype, seed)
     rng = np.random.default_rng(seed + 1)
-    held = rng.choice([np.inf, -np.inf, np.nan], shape)
-    return np.where(rng.random(shape) < 0.2, held.astype(x.dtype), x)
+    held = rng.choice([np.inf, -np.inf, np.nan], shape).astype(x.dtype)
+    bits = held.view(f"u{x.itemsize}")
+    payload = rng.integers(0, 4, shape) | rng.integers(0, 2, shape) << (8 * x.itemsize - 1)
+    bits[...] = np.where(np.isnan(held), bits ^ payload.astype(bits.dtype), bits)
+    return np.where(rng.random(shape) < 0.2, held, x)
 
 
 def channels_last(x: Array) -> Array:
@@ -85,4 +95,15 @@ def broadcast(x: Array) -> Array:
     return np.broadcast_to(x[:, :1], x.shape)
 
 
-LAYOUTS = (channels_last, backwards, every_second, inner, fortran, unaligned, read_only, broadcast)
+def one_sample(x: Array) -> Array:
+    """One sample, repeated without memory of its own."""
+    return np.broadcast_to(x[:1], x.shape)
+
+
+def one_unit(x: Array) -> Array:
+    """One number, repeated without memory of its own, as the gradient of a sum is."""
+    return np.broadcast_to(x[:1, :1].reshape(2 * (1,) + (-1,) + (x.ndim - 3) * (1,))[:, :, :1], x.shape)
+
+
+LAYOUTS = (channels_last, backwards, every_second, inner, fortran, unaligned, read_only)
+REPEATED = (broadcast, one_sample, one_unit)  # whose values differ from those of x

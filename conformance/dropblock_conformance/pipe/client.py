@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from dropblock_conformance.judging.check import NotApplicableError
 from dropblock_conformance.pipe.child import GRACE, ChildProcess
 from dropblock_conformance.pipe.protocol import PROTOCOL, ProtocolError, receive, send
 from dropblock_conformance.subject import Array, Claims, Deviation, Subject, from_json
@@ -72,6 +73,7 @@ def connect(command: str) -> Candidate:
         ValueError: it does not start, or its answer to "hello" is not one.
     """
     worker = WorkerClient(command)
+    latest = 0  # schedule: a worker has one under way
     try:
         said, _ = worker.ask({"do": "hello", "protocol": PROTOCOL})
     except WorkerError as error:
@@ -88,17 +90,21 @@ def connect(command: str) -> Candidate:
         return y, dx
 
     def schedule(keep_prob: float, steps: int) -> Iterable[float]:
+        nonlocal latest
+        latest += 1
         answer, _ = worker.ask({"do": "schedule", "keep_prob": keep_prob, "steps": steps})
-        return answer["values"] if "values" in answer else following(steps)
+        return answer["values"] if "values" in answer else following(steps, latest)
 
-    def following(steps: int) -> Iterator[float]:
+    def following(steps: int, number: int) -> Iterator[float]:
         asked = 0
         try:
+            if number != latest:
+                raise NotApplicableError("a worker follows one schedule at a time")
             while (value := next_value()) is not None:
                 asked += 1
                 yield value
         except GeneratorExit:  # left early: the worker's own is to come to its end
-            while asked <= steps + 1 and next_value() is not None:
+            while number == latest and asked <= steps + 1 and next_value() is not None:
                 asked += 1
             raise
 

@@ -159,7 +159,7 @@ RANKS = {"law.rank1", "law.rank3"}
         (
             Claims(seedable=False),
             {"mask.shared", *HALF, *RANKS, "mask.ignores_values", "values.dropped_zero", "output.layout", "seed.same"}
-            | {"gradient.nonfinite", "gradient.edges", "values.edges", "seed.lasting", "seed.bits"},
+            | {"gradient.nonfinite", "gradient.edges", "gradient.layout", "values.edges", "seed.lasting", "seed.bits"},
         ),
     ],
     ids=claimed,
@@ -188,7 +188,7 @@ def test_gradients_and_schedules_are_claimed_by_offering_them() -> None:
             assert reason.startswith("offers no gradient")
         if id.startswith("schedule."):
             assert reason == "offers no schedule"
-    assert sum(id.startswith(("gradient.", "schedule.")) for id in reasons) == 10
+    assert sum(id.startswith(("gradient.", "schedule.")) for id in reasons) == 11
 
 
 def test_a_schedule_that_is_finished_values_cannot_be_interrupted() -> None:

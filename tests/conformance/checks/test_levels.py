@@ -95,7 +95,7 @@ ROBUST = {
     *("law.non_square", "law.wide", "law.tall", "law.clipped", "law.keep_prob_zero", "law.rank1", "law.rank3"),
     *("law.everywhere", "mask.clipped", "schedule.training_calls", "output.dtype", "output.layout", "scale.large"),
     *("values.nothing_kept", "values.edges", "gradient.nothing_kept", "gradient.nonfinite", "gradient.edges"),
-    *("seed.same", "seed.lasting", "seed.bits"),
+    *("seed.same", "seed.lasting", "seed.bits", "gradient.layout", "law.special"),
 }
 
 

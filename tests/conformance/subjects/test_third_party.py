@@ -53,7 +53,7 @@ def named(names: Iterable[str]) -> list[Any]:
     return [name if name in USUAL else pytest.param(name, marks=pytest.mark.exhaustive) for name in names]
 
 
-DRAWN = ("law.drawn", "law.everywhere")
+DRAWN = ("law.drawn", "law.everywhere", "law.special")
 FINE = (Outcome.CONFORMS, Outcome.DECLARED, Outcome.NOT_APPLICABLE)
 EXACT = [id for id, check in all_checks().items() if not check.tests(PROFILES["quick"])]
 # By chance these may conform at another seed.

@@ -55,7 +55,7 @@ WHOLE = "z = y == 0; b = w(z, {block}, (1, 2)).all((-1, -2))"
 STRAY = "z &= ~w(np.pad(b, {padding}), {block}, (1, 2)).any((-1, -2)); print(z.sum() / (y == 0).sum())"
 
 
-DRAWN = ("law.drawn", "law.everywhere")
+DRAWN = ("law.drawn", "law.everywhere", "law.special")
 
 
 def law_lines(prelude: str, answer: str, law: Law) -> dict[str, str]:

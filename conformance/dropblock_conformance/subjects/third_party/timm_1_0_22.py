@@ -53,6 +53,7 @@ SCRAMBLED: deviations.Law = {
     "law.wide": ("units 36 to 69 of a row all kept", (-0.36, -0.28)),
     "law.tall": ("units 36 to 69 of a column all kept", (-0.36, -0.28)),
     "law.everywhere": ("law.non_square", (-1.0, 100.0)),
+    "law.special": ("law.non_square", (-1.0, 100.0)),
 }
 COARSE: deviations.Law = {
     "law.float16": (events.UNTOUCHED, (0.08, 0.16)),
