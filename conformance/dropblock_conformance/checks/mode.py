@@ -1,5 +1,6 @@
 """When nothing is dropped, and what comes back (rules R1, R9 and R13)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -166,10 +167,21 @@ def layout(context: Context) -> Finding:
         for lay in (*LAYOUTS, *REPEATED):
             laid = lay(x)
             wanted = usual if lay in LAYOUTS else context.call(laid.copy(order="C"), **setting.arguments)
-            same = same_bits(wanted, context.call(laid, **setting.arguments))
-            same &= same_bits(laid, context.call(laid, **setting.arguments, training=False))
-            if not same.all():
-                how = explanation_of(lay).rstrip(".").lower()
-                raise Violation(f"the answer depends on how the input lies in memory ({how})", share(~same))
+            _require_same(wanted, context.call(laid, **setting.arguments), lay)
 
-    return for_all(context, valid_settings(context), holds)
+    def evaluated() -> str:
+        claims = context.subject.claims
+        for dtype in claims.dtypes:
+            setting = Setting((3, 4, *(6,) * claims.law_rank), 3, 0.7, context.new_seed(), dtype)
+            for lay in (*LAYOUTS, *REPEATED):
+                laid = lay(setting.values())
+                _require_same(laid, context.call(laid, **setting.arguments, training=False), lay)
+        return "in inference too"
+
+    return both(for_all(context, valid_settings(context), holds), once(evaluated))
+
+
+def _require_same(wanted: Array, y: Array, lay: Callable[[Array], Array]) -> None:
+    if not (same := same_bits(wanted, y)).all():
+        how = explanation_of(lay).rstrip(".").lower()
+        raise Violation(f"the answer depends on how the input lies in memory ({how})", share(~same))

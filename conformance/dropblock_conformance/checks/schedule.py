@@ -1,6 +1,7 @@
 """Scheduled DropBlock (rule R12): keep_prob goes linearly from 1 to its target, one training step at a time."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import numpy as np
 from hypothesis import strategies as st
@@ -139,15 +140,15 @@ def _two_at_once(subject: Subject) -> str:
 def _unmoved(context: Context, training: bool) -> Finding:
     claims = context.subject.claims
     dtypes = claims.dtypes[:2] if context.subject.compiles else claims.dtypes
-    inputs = [np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(name)) for name in dtypes]
+    inputs = cycle(np.ones((1, 1, *(3,) * claims.spatial[0]), dtype_named(name)) for name in dtypes)
 
     def holds(case: Case) -> None:
         def between() -> None:
-            for x in inputs:
-                arguments = {"keep_prob": 0.9, "block_size": 1, "seed": context.new_seed()}
-                context.call(x, **arguments, training=training, nan_is_an_answer=True)
-                if training and context.subject.grad is not None:
-                    context.gradient(x, x, **arguments)
+            x = next(inputs)
+            arguments = {"keep_prob": 0.9, "block_size": 1, "seed": context.new_seed()}
+            context.call(x, **arguments, training=training, nan_is_an_answer=True)
+            if training and context.subject.grad is not None:
+                context.gradient(x, x, **arguments)
 
         alone, interrupted = values(context.subject, case), values(context.subject, case, between)
         if alone != interrupted:
