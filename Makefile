@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise
 
 calibrate: install  ## Measure false alarms and power of the suite over many seeds.
 	$(BIN)/python tests/calibrate.py
+
+judge-wild: install  ## Judge the mutants that no check was meant for: how many die?
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.judge_wild
 
 lint: install  ## Check style and format.
 	$(BIN)/ruff check

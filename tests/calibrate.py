@@ -116,6 +116,12 @@ def document(seeds: int, runs: int, kills: int, workers: int) -> str:
     return "\n".join(lines)
 
 
+def write_generated(begin: str, end: str, generated: str) -> None:
+    """Put what was measured between two marks of the document."""
+    before, rest = DOCUMENT.read_text().split(begin)
+    DOCUMENT.write_text(f"{before}{begin}\n\n{generated}\n\n{end}{rest.split(end)[1]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="seeds for p-values")
@@ -124,8 +130,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     generated = document(**vars(arguments))
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{generated}\n\n{END}{rest.split(END)[1]}")
+    write_generated(BEGIN, END, generated)
     print(generated)
 
 
