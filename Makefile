@@ -95,6 +95,7 @@ bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise
 calibrate: install  ## Measure false alarms and power of the suite over many seeds.
 	$(BIN)/python tests/calibrate.py
 
+# Many mutants overflow or divide by 0, and NumPy would warn of each.
 judge-wild: install  ## Judge the mutants that no check was meant for: how many die?
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.judge_wild
 

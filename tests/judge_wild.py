@@ -1,16 +1,14 @@
 """How many of the wild mutants does the suite kill at `standard`? Measured into docs/statistics.md.
 
-`make judge-wild` takes about an hour. A mutant is asked the checks of `quick` one after another until one kills it.
-That check, or every check where none did, then judges it at `standard`, whose outcome counts.
+`make judge-wild` takes half an hour on two cores. The outcome at `standard` counts. Which check to ask there is found
+at `quick`, which costs less: the first that kills the mutant, or all of them where none does.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 
-from dropblock_conformance.judging.check import Check
 from dropblock_conformance.result import Outcome
 from dropblock_conformance.running.run import Run
 from tests.calibrate import write_generated
@@ -35,7 +33,7 @@ def judged(name: str, profile: str, checks: Sequence[str] | None = None) -> tupl
     wild = WILD[name]
     run = Run(wild.build().subject(name), profile=profile, checks=checks)
     undecided = ""
-    for check in sorted(run.checks, key=partial(_looks_elsewhere, wild.cause)):
+    for check in sorted(run.checks, key=lambda check: not check.id.startswith(LOOKS_AT[wild.cause])):
         outcome = run.result(check).outcome
         if outcome in KILLED:
             return outcome, check.id
@@ -44,12 +42,8 @@ def judged(name: str, profile: str, checks: Sequence[str] | None = None) -> tupl
     return (Outcome.INCONCLUSIVE, undecided) if undecided else (Outcome.CONFORMS, "")
 
 
-def _looks_elsewhere(cause: str, check: Check) -> bool:
-    return not check.id.startswith(LOOKS_AT[cause])
-
-
 def judge(name: str) -> tuple[str, Outcome, str]:
-    """At `standard`, asked in the order that costs least."""
+    """The outcome at `standard`; where the check that killed at `quick` does not kill there, that of all checks."""
     outcome, check = judged(name, "quick")
     found = judged(name, "standard", [check] if outcome in KILLED else None)
     if outcome in KILLED and found[0] not in KILLED:
@@ -69,7 +63,7 @@ def document(found: Iterable[tuple[str, Outcome, str]]) -> str:
     left = {name: found for name, found in outcomes.items() if found[0] not in KILLED}
     lines = [
         f"**Wild mutants**, by somebody who had not read the checks. At `standard`, seed 0, {total['killed']} of "
-        f"{total.total()} are killed ({total['killed'] / total.total():.1%}), {total[Outcome.CONFORMS]} conform.",
+        f"{total.total()} are killed: they deviate or crash ({total['killed'] / total.total():.1%}).",
         "",
         "| cause | mutants | killed | inconclusive | conforms |",
         "|---|---|---|---|---|",
@@ -95,6 +89,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only these, and the document is left as it is")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in WILD]:
+        parser.error(f"{', '.join(unknown)}: no such mutant; their names are in tests/mutants/wild")
     with ProcessPoolExecutor(arguments.workers) as pool:
         generated = document(pool.map(judge, arguments.names or WILD))
     if not arguments.names:
