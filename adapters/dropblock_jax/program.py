@@ -38,7 +38,7 @@ class ProgramSpec:
         return (SEEDS, SCALE) if self.segments.seeds_fit else (SCALE,)
 
 
-@partial(jax.jit, static_argnames="spec", inline=True)
+@partial(jax.jit, static_argnames="spec")
 def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, spec: ProgramSpec) -> Array:
     """Lines 5 to 8 of Algorithm 1, differentiable any number of times, forward and backward.
 

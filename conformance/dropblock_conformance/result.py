@@ -55,6 +55,8 @@ class Result:
         repeat: the one command, or call, that repeats the check.
         level: the level that the check belongs to, ``"paper"`` or ``"robust"``.
         severity: how grave what was found is; None if the check conforms or does not apply.
+        cost: what was asked of the subject: ``calls``, ``bytes`` given to it, and ``kinds`` of call (shape, dtype,
+            block_size, direction, mode), each of which a compiler makes a program of.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Result:
     repeat: str
     level: str = "robust"
     severity: Severity | None = None
+    cost: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

@@ -63,6 +63,12 @@ class Claims:
         """The spatial rank in which the law is tested where a check names none: the paper's, or the nearest to it."""
         return min(self.spatial, key=lambda rank: abs(rank - 2))
 
+    @property
+    def dtypes_and_ranks(self) -> list[tuple[str, int]]:
+        """Each dtype and each spatial rank once, with the law's rank or dtype: not all pairs, as each may compile."""
+        others = [(self.law_dtype, rank) for rank in self.spatial if rank != self.law_rank]
+        return [(dtype, self.law_rank) for dtype in self.dtypes] + others
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -99,6 +99,15 @@ def test_explain_says_what_a_check_is_about(check: Check) -> None:
     assert (f"standard: {tests} tests, margin 1.00%" in said) == (tests > 0)
 
 
+def test_explain_measures_what_a_check_costs() -> None:
+    result = dropblock_conformance("explain", "values.nothing_kept", "--cost")
+    # [2, 3, 5, 5] in four dtypes, and float32 in the two other ranks.
+    megabytes = (2 * 3 * 5**2 * (2 + 2 + 4 + 8) + 2 * 3 * (5 + 5**3) * 4) / 1e6
+    said = " ".join(result.output.split())
+    assert "for 6 calls of 6 kinds (shape, dtype, block_size, direction, mode)" in said
+    assert f"gives it {megabytes:.1f} MB" in said
+
+
 def test_explain_of_an_unknown_check_hints_at_the_nearest() -> None:
     result = dropblock_conformance("explain", "law.papper")
     assert result.exit_code == 2

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from dropblock_conformance.judging.check import Check, Context, Finding, Violation, check, claim
-from dropblock_conformance.judging.dtypes import dtype_named, scaled_range, tolerance
+from dropblock_conformance.judging.dtypes import scaled_range, tolerance
 from dropblock_conformance.judging.exact import SEEDS, Setting, for_all, once, require_some, share, valid_settings
 from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Array, Claims
@@ -128,6 +128,14 @@ def _in_half(dtype: str) -> Check:
 float16, bfloat16 = _in_half("float16"), _in_half("bfloat16")
 
 
+def all_dropped(context: Context) -> list[Setting]:
+    """At keep_prob 0 a block as large as the map leaves nothing: in each dtype and rank."""
+    return [
+        Setting((2, 3, *(5,) * rank), 5, 0.0, context.new_seed(), dtype)
+        for dtype, rank in context.subject.claims.dtypes_and_ranks
+    ]
+
+
 @check(
     "values.nothing_kept",
     title="Zeros, not NaN, where nothing is kept",
@@ -140,14 +148,12 @@ def nothing_kept(context: Context) -> Finding:
     """At keep_prob 0 with a block as large as the map nothing is kept, and 0 / 0 must not come out."""
 
     def holds() -> str:
-        for dtype in context.subject.claims.dtypes:
-            for rank in context.subject.claims.spatial:
-                x = np.ones((2, 3, *(5,) * rank), dtype_named(dtype))
-                y = context.call(x, keep_prob=0.0, block_size=5, seed=context.new_seed(), nan_is_an_answer=True)
-                if (wrong := y != 0).any():
-                    first = y[wrong][0]
-                    what = "where nothing is kept" if np.isnan(first) else "of a unit kept, where all are to be dropped"
-                    raise Violation(f"{first} in place of 0 {what}, in {dtype}", share(wrong))
+        for setting in all_dropped(context):
+            y = context.call(setting.ones(), **setting.arguments, nan_is_an_answer=True)
+            if (wrong := y != 0).any():
+                first = y[wrong][0]
+                what = "where nothing is kept" if np.isnan(first) else "of a unit kept, where all are to be dropped"
+                raise Violation(f"{first} in place of 0 {what}, at {setting}", share(wrong))
         return "zeros where nothing is kept"
 
     return once(holds)

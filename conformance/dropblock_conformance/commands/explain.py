@@ -6,7 +6,8 @@ from rich.table import Table
 
 from dropblock_conformance.checks import all_checks, find
 from dropblock_conformance.judging.profile import PROFILES
-from dropblock_conformance.subjects import BUILT_IN
+from dropblock_conformance.running.run import certify
+from dropblock_conformance.subjects import BUILT_IN, load
 
 
 @click.command("list")
@@ -25,7 +26,8 @@ def list_() -> None:
 
 @click.command()
 @click.argument("check_id", metavar="CHECK")
-def explain(check_id: str) -> None:
+@click.option("--cost", is_flag=True, help="Run it on the NumPy reference too, and say what it asks for.")
+def explain(check_id: str, cost: bool) -> None:
     """Explain CHECK: its rule, its line of the paper, what it catches, what its effect measures."""
     try:
         (check,) = find([check_id])
@@ -37,3 +39,12 @@ def explain(check_id: str) -> None:
     for profile in PROFILES.values():
         if tests := check.tests(profile):
             console.print(f"{profile.name}: {tests} tests, margin {profile.margin:.2%}", markup=False)
+    if not cost:
+        return
+    (result,) = certify(load("numpy").subject, profile="quick", checks=[check_id]).results
+    asked, megabytes = result.cost, result.cost["bytes"] / 1e6
+    console.print(
+        f"\nAt quick it asks the NumPy reference for {asked['calls']:,} calls of {asked['kinds']:,} kinds "
+        f"(shape, dtype, block_size, direction, mode) and gives it {megabytes:.1f} MB; it took {result.seconds:.2f} s.",
+        markup=False,
+    )

@@ -19,8 +19,7 @@ def batches(context: Context) -> list[Setting]:
     claims = context.subject.claims
     usual = {rank: (samples, channels, *(side,) * rank) for rank, (samples, channels, side) in USUAL.items()}
     rank = claims.law_rank
-    kinds = [(usual[rank], dtype) for dtype in claims.dtypes]
-    kinds += [(usual[other], claims.law_dtype) for other in claims.spatial if other != rank]
+    kinds = [(usual[of_rank], dtype) for dtype, of_rank in claims.dtypes_and_ranks]
     compiles = context.subject.compiles  # a second and more for each
     if rank == 2 and claims.law_dtype != "float16":
         kinds += [(shape, claims.law_dtype) for shape in (LARGE[:1] if compiles else LARGE)]

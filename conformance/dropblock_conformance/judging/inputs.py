@@ -8,8 +8,8 @@ from dropblock_conformance.subject import Array
 
 def ordinary(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
     """Between 0.5 and 2 in size, of either sign, the same whenever shape and seed are."""
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
+    x = np.random.default_rng(seed).uniform(-1.5, 1.5, shape)
+    x += np.copysign(0.5, x)
     return np.asarray(x, dtype_named(dtype))
 
 

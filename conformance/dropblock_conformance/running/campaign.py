@@ -27,7 +27,8 @@ class Work:
     """What each process does next. A thread stands for each process.
 
     A process keeps its subject until no check of it is left, because loading a framework takes seconds. Then it takes a
-    subject that no process has, and at last it helps with the subject that has most checks left.
+    subject that no process has, and at last it helps with the subject that has most checks left: from the end, where
+    the laws are, which share few compiled programs with the exact checks at the beginning.
     """
 
     WORTH_LOADING = 3  # checks
@@ -37,7 +38,8 @@ class Work:
         self._at_work: Counter[Order] = Counter()
         self._lock = threading.Lock()
 
-    def next_order(self) -> Order | None:
+    def next_order(self) -> tuple[Order, bool] | None:
+        """A subject, and whether another process is at it."""
         with self._lock:
             left = {order: len(ids) for order, ids in self._pending.items() if ids}
             order = next((order for order in left if not self._at_work[order]), None)
@@ -46,11 +48,12 @@ class Work:
                 if order is None or left[order] < self.WORTH_LOADING:
                     return None
             self._at_work[order] += 1
-            return order
+            return order, self._at_work[order] > 1
 
-    def next_check(self, order: Order) -> str | None:
+    def next_check(self, order: Order, *, helps: bool) -> str | None:
         with self._lock:
-            return self._pending[order].popleft() if self._pending[order] else None
+            ids = self._pending[order]
+            return None if not ids else ids.pop() if helps else ids.popleft()
 
     def give_up(self, order: Order) -> None:
         with self._lock:
@@ -66,9 +69,10 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
 
     def mind() -> None:
         try:
-            while (order := work.next_order()) is not None and not stopped.is_set():
+            while (taken := work.next_order()) is not None and not stopped.is_set():
+                order, helps = taken
                 try:
-                    attend(order)
+                    attend(order, helps)
                 except UnavailableError as error:
                     work.give_up(order)
                     events.put(Progress(order, error))
@@ -76,13 +80,13 @@ def run_locally(orders: Sequence[Order], journal: Journal, jobs: int) -> Generat
             events.put(error)
         events.put(None)
 
-    def attend(order: Order) -> None:
+    def attend(order: Order, helps: bool) -> None:
         with closing(Isolated(order)) as process:
             processes.append(process)
             if stopped.is_set():  # and nobody will look at the list again
                 return
             events.put(Progress(order, process.opening()))
-            while not stopped.is_set() and (check_id := work.next_check(order)) is not None:
+            while not stopped.is_set() and (check_id := work.next_check(order, helps=helps)) is not None:
                 result = (
                     given_up(check_id, order.repeat(check_id))
                     if patience.is_at_its_end(order)

@@ -9,6 +9,7 @@ from typing import Any
 from dropblock_conformance.checks import FAR_OFF, REPEATED_BY, REPEATS, all_checks, asked_at, find
 from dropblock_conformance.judging.answers import MOST_SAID, SubjectError, described
 from dropblock_conformance.judging.check import Check, Context, Finding, NotApplicableError
+from dropblock_conformance.judging.cost import metered
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_conformance.judging.power import FAMILY_ALPHA
 from dropblock_conformance.judging.profile import PROFILES
@@ -53,7 +54,8 @@ class Run:
         if level not in LEVELS:
             raise ValueError(f"level={level!r} is unknown: choose one of {', '.join(map(repr, LEVELS))}")
         self.level = level
-        self.subject, self.profile, self.seed = subject, PROFILES[profile], integer("seed", seed, "it keys all streams")
+        self.subject, self._meter = metered(subject)
+        self.profile, self.seed = PROFILES[profile], integer("seed", seed, "it keys all streams")
         self.timeout = self.profile.timeout if timeout is None else timeout
         self.expect: dict[str, Deviation] = {}
         for check, deviation in zip(find(d.check for d in expect), expect, strict=True):
@@ -113,6 +115,7 @@ class Run:
         if lacks is not None:
             return self._result(check, Outcome.NOT_APPLICABLE, {"summary": lacks}, None, 0.0)
         start = time.perf_counter()
+        self._meter.read()  # what was asked before is another check's
         attempts: list[Finding] = []
         try:
             attempts.append(self._try(check, 0, self.timeout))
@@ -213,6 +216,7 @@ class Run:
             repeat=self.repeat_command(check.id),
             level=check.level,
             severity=None if outcome in GOOD else severity or check.severity,
+            cost=self._meter.read(),
         )
 
     def repeat_command(self, check_id: str) -> str:

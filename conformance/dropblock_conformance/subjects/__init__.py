@@ -28,7 +28,7 @@ OURS = {
     "numpy": ("ours.numpy_core", "this project's NumPy reference"),
     "torch": ("ours.torch_eager", "this project's PyTorch adapter"),
     "torch-compile": ("ours.torch_compile", "the same inside torch.compile"),
-    "torch-triton": ("ours.torch_triton", "its Triton kernels, on a GPU or interpreted"),
+    "torch-triton": ("ours.torch_triton", "its Triton kernels, on a GPU, or interpreted with TRITON_INTERPRET=1"),
     "jax": ("ours.jax_eager", "this project's JAX adapter"),
     "jax-jit": ("ours.jax_jit", "the same inside jax.jit, keep_prob and seed as operands"),
     "flax": ("ours.jax_flax", "its layer for Flax NNX"),

@@ -41,14 +41,16 @@ class Worker:
     def _life(
         self, work: Work, sizes: dict[Order, int], at_work: dict[Order, int], left: dict[Order, int]
     ) -> Iterator[tuple[Order, str] | None]:
-        while (order := work.next_order()) is not None:
+        while (taken := work.next_order()) is not None:
+            order, helps = taken
             assert left[order] > 0
+            assert helps == (at_work[order] > 0)
             if at_work[order]:  # it joins others: worth it, and nobody's subject is left lying
                 assert left[order] >= 3
                 assert not [other for other in sizes if left[other] and not at_work[other]]
             at_work[order] += 1
             yield None  # to load takes a while
-            while (check := work.next_check(order)) is not None:
+            while (check := work.next_check(order, helps=helps)) is not None:
                 left[order] -= 1
                 yield order, check
             at_work[order] -= 1
@@ -95,25 +97,32 @@ def test_a_process_joins_for_three_checks_and_not_for_two() -> None:
     for left, joins in ((2, False), (3, True)):
         order = Order("subject")
         work = Work({order: ["check"] * left})
-        assert work.next_order() == order
-        assert work.next_order() == (order if joins else None)
+        assert work.next_order() == (order, False)
+        assert work.next_order() == ((order, True) if joins else None)
+
+
+def test_a_process_that_joins_takes_the_last_checks_first() -> None:
+    order = Order("subject")
+    work = Work({order: ["an exact one", "another", "a law", "another law"]})
+    taken = [work.next_check(order, helps=helps) for helps in (False, True, True, False, True)]
+    assert taken == ["an exact one", "another law", "a law", "another", None]
 
 
 def test_a_process_joins_where_most_is_left_for_each() -> None:
     long, short = Order("long"), Order("short")
     work = Work({short: ["check"] * 5, long: ["check"] * 8})
-    assert [work.next_order() for _ in range(4)] == [short, long, long, long]  # 8/2 > 5/2, 8/3 > 5/2, 8/4 < 5/2
-    assert work.next_order() == short
+    found = [work.next_order() for _ in range(5)]  # 8/2 > 5/2, 8/3 > 5/2, 8/4 < 5/2
+    assert [order for order, _ in filter(None, found)] == [short, long, long, long, short]
 
 
 def test_of_what_is_given_up_nothing_is_handed_out() -> None:
     order, other = Order("subject"), Order("other")
     work = Work({order: ["check"] * 9, other: ["check"]})
-    assert work.next_order() == order
+    assert work.next_order() == (order, False)
     work.give_up(order)
-    assert work.next_check(order) is None
-    assert work.next_order() == other
-    assert work.next_check(other) == "check"
+    assert work.next_check(order, helps=False) is None
+    assert work.next_order() == (other, False)
+    assert work.next_check(other, helps=False) == "check"
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ CLAIMS = Claims(spatial=(1, 2, 3), dtypes=("float32", "float16", "bfloat16"))
 
 
 def schedule(keep_prob: float, steps: int) -> Iterator[float]:
-    values = jax.jit(LinearSchedule(keep_prob, steps))
-    return (float(values(step)) for step in range(steps + 1))
+    """On the host, as a training loop has it that sets a Threshold each step."""
+    return map(LinearSchedule(keep_prob, steps), range(steps + 1))
 
 
-def subject(name: str, layer: Callable[..., jax.Array]) -> Subject:
+def subject(
+    name: str, layer: Callable[..., jax.Array], schedule: Callable[[float, int], Iterator[float]] = schedule
+) -> Subject:
     """A layer ``(x, keep_prob, block_size, training, seed)`` of channels-last arrays."""
     return bridge.subject(name, layer, CLAIMS, schedule)
 

@@ -1,5 +1,6 @@
 """This project's JAX adapter inside ``jax.jit``: keep_prob as a Threshold and the seed as an array, both operands."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from dropblock_conformance.subject import Subject
 from dropblock_conformance.subjects.ours.jax_eager import subject
 from dropblock_core.stream import philox_key
-from dropblock_jax import Threshold, drop_block
+from dropblock_jax import LinearSchedule, Threshold, drop_block
 
 
 def compiled(x: jax.Array, keep_prob: float, block_size: int, training: bool, seed: int) -> Any:
@@ -22,5 +23,11 @@ def _program(x: jax.Array, threshold: Threshold, seed: jax.Array, block_size: in
     return drop_block(x, threshold, block_size, training=training, seed=seed)
 
 
+def traced(keep_prob: float, steps: int) -> Iterator[float]:
+    """Within the step that is compiled."""
+    values = jax.jit(LinearSchedule(keep_prob, steps))
+    return (float(values(step)) for step in range(steps + 1))
+
+
 def candidate() -> Subject:
-    return subject("jax-jit", compiled)
+    return subject("jax-jit", compiled, traced)
