@@ -19,7 +19,7 @@ from dropblock_conformance.level import Severity
 from dropblock_conformance.subject import Claims, Subject
 
 MARGINS, RARE_MARGINS = 3.0, 6.0  # times the profile's
-MOST = 12  # kinds
+MOST = 14  # kinds
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,9 @@ def kinds(claims: Claims, seed: int) -> list[Kind]:
     if claims.even_blocks:
         found.append(Kind(Configuration((usual, usual), 2, 0.8)))
     if claims.non_square:
-        block = 3 if claims.clips else 1
-        found += [
-            Kind(Configuration(feat, b, 0.7)) for feat, b in (((1, row), block), ((column, 1), block), ((n, n + 1), 3))
-        ]
+        # Blocks that fit: what becomes of others has a check of its own.
+        narrow = [((1, row), 1), ((column, 1), 1), ((3, row), 3), ((column, 3), 3)]
+        found += [Kind(Configuration(feat, block, 0.7)) for feat, block in (*narrow, ((n, n + 1), 3))]
     if claims.per_sample and claims.per_channel:
         found += [Kind(Configuration((9, 9), 3, 0.7), batch) for batch in ((1, 512), (512, 1), (3, 170))]
     return found
@@ -82,8 +81,8 @@ def _plan(subject: Subject, profile: Profile, alpha: float, seed: int) -> list[d
     severity=Severity.SERIOUS,
 )
 def special(context: Context) -> Finding:
-    """Eq. (1) holds for long sequences, for large maps, for maps of one row or one column and for those whose sides
-    differ by 1, for blocks of 2 and of 9 or 11, for a keep_prob above 0.99, for one sample, one channel and three
+    """Eq. (1) holds for long sequences, for large maps, for maps of one or three rows or columns and for those whose
+    sides differ by 1, for blocks of 2 and of 9 or 11, for a keep_prob above 0.99, for one sample, one channel and three
     samples. Sides are drawn from the run's seed.
     """
     found = kinds(context.subject.claims, context.seed)

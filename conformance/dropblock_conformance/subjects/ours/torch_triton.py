@@ -14,7 +14,7 @@ ON_GPU = torch.cuda.is_available()
 
 if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
     raise ImportError(
-        "the kernels need a GPU; TRITON_INTERPRET=1 has Triton interpret them on the CPU, which takes more than ten minutes"
+        "the kernels need a GPU; with TRITON_INTERPRET=1 Triton interprets them on the CPU, in more than ten minutes"
     )
 
 from dropblock_torch import drop_block, engines  # noqa: E402 - imports Triton, which looks at the environment
