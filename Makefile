@@ -15,7 +15,13 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.stamp  ## Make .venv, with everything pinned.
+LIBRARY := dropblock_core/native/libdropblock.so
+
+install: .venv/.stamp $(LIBRARY)  ## Make .venv, with everything pinned, and compile the C library.
+
+# Where there is no compiler there is no file, and NumPy does its work.
+$(LIBRARY): dropblock_core/native/dropblock.c dropblock_core/native/compile.py | .venv/.stamp
+	$(BIN)/python dropblock_core/native/compile.py
 
 # The stamp is newer than what the environment was made from, so a second run installs nothing.
 # The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow. Python compiles what is
@@ -64,14 +70,15 @@ matrix: .venv-third-party/.stamp  ## Certify all there is, ours and others', by 
 	.venv-third-party/bin/pip install --quiet --no-deps --requirement conformance/third-party.txt
 	@touch $@
 
+# And without the C library, so that both ways of the core are tested.
 test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, with the lower bounds that pyproject.toml states.
-	.venv-oldest/bin/pytest -n 2 tests/core tests/conformance/judging
+	DROPBLOCK_NATIVE=0 .venv-oldest/bin/pytest -n 2 tests/core tests/conformance/judging
 
 # No framework here: tests that need one skip themselves.
 .venv-oldest/.stamp: pyproject.toml constraints.txt tests/oldest.py
 	$(PYTHON) -m venv .venv-oldest
 	$(PYTHON) tests/oldest.py > .venv-oldest/constraints.txt
-	PIP_CONSTRAINT=.venv-oldest/constraints.txt .venv-oldest/bin/pip install --quiet \
+	DROPBLOCK_NATIVE=0 PIP_CONSTRAINT=.venv-oldest/constraints.txt .venv-oldest/bin/pip install --quiet \
 		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema psutil
 	@touch $@
 

@@ -8,6 +8,7 @@ from dropblock_core.apply import drop_block
 from dropblock_core.gamma import gamma
 from dropblock_core.law import expected_keep, joint_keep, keep_map
 from dropblock_core.mask import block_mask, sample_seeds
+from dropblock_core.native.library import native_status
 from dropblock_core.schedule import LinearSchedule
 
 __version__ = "0.1.0"
@@ -21,5 +22,6 @@ __all__ = [
     "gamma",
     "joint_keep",
     "keep_map",
+    "native_status",
     "sample_seeds",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
+from dropblock_core.native import numpy as native
 from dropblock_core.renorm import counted_factor
 
 
@@ -81,7 +82,7 @@ def drop_block(
     else:  # NumPy's generators, the global one included, have `bytes`
         seed = int.from_bytes((np.random if rng is None else rng).bytes(8), "little")
     if isinstance(x, np.ndarray):
-        return _apply_numpy(x, call, seed)
+        return native.drop_block(x, call, seed) if native.takes(x) else _apply_numpy(x, call, seed)
     return _apply_words(x, call, seed)
 
 

@@ -44,8 +44,12 @@ def counted_factor(dropped: npt.NDArray[np.bool_], renorm: str, count: int) -> A
     """
     # Over the tensor, the count without axes is ten times as fast.
     over = scope_axes(renorm, dropped.ndim) if renorm != "tensor" else None
-    count_ones = count - np.count_nonzero(dropped, axis=over, keepdims=over is not None)
-    return count / np.maximum(count_ones, 1)  # 0 / 0 must not warn
+    return factor(np.count_nonzero(dropped, axis=over, keepdims=over is not None), count)
+
+
+def factor(dropped: Any, count: int) -> Any:
+    """``count(M) / count_ones(M)`` in float64, from the number of dropped units of each scope."""
+    return count / np.maximum(count - dropped, 1)  # 0 / 0 must not warn
 
 
 def expected_factor(gamma: float, block: tuple[int, ...], feat: tuple[int, ...]) -> float:

@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from dropblock_core.native.library import library
 from tests.shared.comparing import assert_equal
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 
-# The two engines that a CPU can run as they are; Triton's has tests of its own.
-any_engine = pytest.mark.parametrize("engine", ["cpu", "tensors"])
+# Two engines that a CPU can run as they are; NumPy's has a comparison with them, and Triton's tests of its own.
+CPU = "host" if library() is None else "native"
+any_engine = pytest.mark.parametrize("engine", [CPU, "tensors"])
 
 
 def as_numpy(x: Tensor) -> np.ndarray[Any, Any]:

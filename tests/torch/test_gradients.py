@@ -15,7 +15,7 @@ from dropblock_torch.engines.plan import is_channels_last
 from tests.shared.comparing import RENORMS
 from tests.shared.grid import grid
 
-from .support import DTYPES, LAYOUTS, any_engine, as_numpy, assert_same_bits
+from .support import CPU, DTYPES, LAYOUTS, any_engine, as_numpy, assert_same_bits
 
 SHAPE = (2, 3, 8, 9)
 SEEDED: dict[str, Any] = {"keep_prob": 0.6, "block_size": 3, "seed": 4}
@@ -109,7 +109,7 @@ def registered(x: Tensor) -> Tensor:
 any_path = pytest.mark.parametrize("call", [functional, registered])
 
 
-@grid(call=[functional, registered], engine=["cpu", "tensors"], shape=[(1, 2, 3, 4), (2, 2, 5), (1, 1, 3, 3, 3)])
+@grid(call=[functional, registered], engine=[CPU, "tensors"], shape=[(1, 2, 3, 4), (2, 2, 5), (1, 1, 3, 3, 3)])
 def test_gradcheck(call: Callable[[Tensor], Tensor], engine: str, shape: tuple[int, ...]) -> None:
     x = normal(shape, torch.float64).requires_grad_()
     with engines.force(engine):

@@ -1,6 +1,8 @@
 """The same seed gives NumPy's output (rule R13): every engine, dtype and memory layout, to the bit."""
 
-from collections import Counter
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from hypothesis.extra import numpy as npst
 from torch import Tensor
 
 import dropblock_core as core
-from dropblock_torch import drop_block, engines
-from dropblock_torch.engines import cpu
+from dropblock_core import native_status
+from dropblock_core.native.library import library
+from dropblock_torch import drop_block, engines, ops
 from tests.shared.comparing import RENORMS
 from tests.shared.golden import golden_params
 from tests.shared.grid import grid
@@ -186,37 +189,51 @@ def test_r06_channels_share_a_mask_on_request(engine: str) -> None:
     assert len({mask.numpy().tobytes() for mask in own.flatten(0, 1)}) == 15
 
 
-# Keep few and keep many, so that without interference both branches are met; and each is forced upon both.
-@pytest.mark.parametrize("units_a_seed", [None, 0, 10**9], ids=["measured", "sparse", "dense"])
-@pytest.mark.parametrize("keep_prob", [0.2, 0.9])
-@grid(renorm=["tensor", "sample"], per_channel=[True, False], layout=LAYOUTS)
-def test_r13_the_cpus_sparse_and_dense_branches_agree(
-    units_a_seed: int | None,
-    keep_prob: float,
-    renorm: str,
-    per_channel: bool,
-    layout: str,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.skipif(library() is None, reason=native_status())
+@settings(max_examples=200)
+@given(
+    case=activations(), keep_prob=KEEP_PROBS, seed=SEEDS, stream=STREAMS, per_channel=st.booleans(),
+    renorm=st.sampled_from(RENORMS), options=OPTIONS,
+)  # fmt: skip
+def test_r13_c_and_numpy_write_the_same_state_and_the_same_output(
+    case: tuple[Tensor, Any], keep_prob: float, seed: int, options: dict[str, Any], **common: Any
 ) -> None:
-    calls: Counter[str] = Counter()
+    x, block_size = case
+    seen = []
+    for engine in ("native", "host"):
+        with engines.force(engine), recorded() as masks:
+            seen.append((drop_block(x, keep_prob, block_size, seed=seed, **options, **common), masks))
+    (in_c, masks_in_c), (in_numpy, masks_in_numpy) = seen
+    assert_same_bits(in_c, as_numpy(in_numpy))
+    assert in_c.stride() == in_numpy.stride()
+    for mask, other in zip(masks_in_c, masks_in_numpy, strict=True):
+        assert all(torch.equal(part, wanted) for part, wanted in zip(mask, other, strict=True))
 
-    def spy(name: str) -> None:
-        real = getattr(cpu, name)
-        monkeypatch.setattr(cpu, name, lambda *args: calls.update([name]) or real(*args))
 
-    spy("_fill_blocks")
-    spy("_grown_from_all")
-    if units_a_seed is not None:
-        monkeypatch.setattr(cpu, "UNITS_A_SEED", units_a_seed)
-    x = LAYOUTS[layout](uniform((3, 2, 12, 20)))
-    options: dict[str, Any] = {"seed": 3, "renorm": renorm, "per_channel": per_channel}
-    y = drop_block(x, keep_prob, 3, **options)
-    assert_same_bits(y, numpys(x, keep_prob, 3, **options))
-    is_dense = units_a_seed == 10**9 or (units_a_seed is None and keep_prob == 0.2)
-    by_scope = renorm == "sample"  # counts by scope are taken of a whole mask
-    assert calls == Counter(
-        {"_grown_from_all": 2 if is_dense else int(by_scope), "_fill_blocks": 0 if is_dense else 2 - by_scope}
-    )
+@contextmanager
+def recorded() -> Iterator[list[tuple[Tensor, ...]]]:
+    """The masks that are drawn within the block: state, factors, counts."""
+    masks: list[tuple[Tensor, ...]] = []
+
+    def mask(*arguments: Any) -> tuple[Tensor, ...]:
+        masks.append(real(*arguments))
+        return masks[-1]
+
+    real = ops.mask
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "mask", mask)
+        yield masks
+
+
+def test_a_forked_process_has_one_thread_and_the_same_masks() -> None:
+    x = uniform((8, 64, 28, 28))
+    expected = drop_block(x, 0.9, 7, seed=1)  # starts PyTorch's pool, which a child would wait for
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert torch.equal(torch.from_numpy(pool.apply_async(_in_a_child, (x.numpy(),)).get(60)), expected)
+
+
+def _in_a_child(x: Any) -> Any:
+    return drop_block(torch.from_numpy(x), 0.9, 7, seed=1).numpy()
 
 
 @any_engine

@@ -1,4 +1,4 @@
-"""The engines that draw and apply a mask: NumPy on the CPU, Triton on a GPU, plain tensor operations elsewhere.
+"""The engines that draw and apply a mask: C or NumPy on the CPU, Triton on a GPU, plain tensor operations elsewhere.
 
 An engine is a module with `state_bytes(plan)`, `mask(key, keep_prob, call, plan, dtype)` and
 `apply(x, state, scale, plan)`. WAITS says whether it reads values from the device. All engines give the same mask for
@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
+from dropblock_core.native.library import library
+
 _forced: ContextVar[str | None] = ContextVar("dropblock_engine", default=None)
 
 
@@ -28,7 +30,10 @@ def of(x: Tensor) -> Any:
     name = _forced.get()
     if name is None:
         device = x.device.type
-        name = "cpu" if device in ("cpu", "meta") else "gpu" if device == "cuda" and _has_triton() else "tensors"
+        if device in ("cpu", "meta"):
+            name = "host" if library() is None else "native"
+        else:
+            name = "gpu" if device == "cuda" and _has_triton() else "tensors"
     return importlib.import_module(f"dropblock_torch.engines.{name}")
 
 

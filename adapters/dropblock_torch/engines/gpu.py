@@ -13,7 +13,7 @@ from dropblock_core.call import Call
 from dropblock_core.gamma import area_ratio
 from dropblock_core.stream import threshold_word
 from dropblock_torch.engines import kernels
-from dropblock_torch.engines.plan import Mask, Plan
+from dropblock_torch.engines.plan import Mask, Plan, as_rows
 
 WAITS = False
 
@@ -79,12 +79,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
 
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
-    y = torch.empty_like(x)
-    memory_format = torch.contiguous_format
-    if plan.channels_last:
-        memory_format = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
-    x = x.contiguous(memory_format=memory_format)
-    out = y if y.is_contiguous(memory_format=memory_format) else torch.empty_like(x)
+    x, out, y = as_rows(x, plan)
     scope = "tensor" if plan.scopes == 1 else "sample" if plan.scopes == plan.samples else "map"
     rows = _block(triton.cdiv(x.numel(), 32), LARGEST // 32)
     kernels.scale_and_drop[(triton.cdiv(x.numel(), 32 * rows),)](

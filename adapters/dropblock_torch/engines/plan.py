@@ -58,7 +58,7 @@ class Plan:
 class Mask(NamedTuple):
     """A drawn mask: its bits, line 8's factors, and the counts of dropped units."""
 
-    state: Tensor  # uint8; each engine lays out its bits in its own way
+    state: Tensor  # uint8: a bit a unit in the order of memory, in words of the engine's
     scale: Tensor  # one factor a scope, in float32 (float64 for float64 activations)
     dropped: Tensor  # int64, one count a scope; empty where line 8 needs no count
 
@@ -77,6 +77,19 @@ def factor(dropped: Tensor, count: int | Tensor, dtype: torch.dtype) -> Tensor:
     ones = (count - dropped).double()
     total = torch.zeros_like(ones) + count  # PyTorch divides a number by a tensor as a product with its reciprocal
     return torch.where(ones > 0, total / ones, 0.0).to(dtype)
+
+
+def as_rows(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    """`x` in the order of the mask's bits; memory for the result in that order; and the result in the format of `x`.
+
+    The last two are the same tensor unless `x` had to be copied.
+    """
+    y = torch.empty_like(x)
+    memory_format = torch.contiguous_format
+    if plan.channels_last:
+        memory_format = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+    x = x.resolve_neg().contiguous(memory_format=memory_format)
+    return x, y if y.is_contiguous(memory_format=memory_format) else torch.empty_like(x), y
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -1,0 +1,353 @@
+/* Lines 5 to 8 of Algorithm 1 on a CPU: the seeds of stream.py, grown and counted as bits, and one multiply.
+ *
+ * The mask is one bit a unit, 1 = dropped, in the order of memory: bit i belongs to element i. So growing a block is
+ * `bits |= bits << distance` over flat words, applying the mask goes through memory once, and only the strides know
+ * whether channels come first or last.
+ *
+ * Nothing of Python or of a framework is in here. Threads come from the caller, as a `parallel_for`; NULL has one.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#define API __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
+
+/* The machine picks the clone when the library is loaded. Wider vectors than AVX2's gained nothing here. With PLAIN
+ * there is what every machine has, and nothing else. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && __GNUC__ >= 12 && !defined(__clang__) && !defined(PLAIN)
+#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3")))
+#else
+#define CLONES
+#endif
+
+/* ---- threads ---- */
+
+typedef void task_t(int64_t begin, int64_t end, void *context);
+typedef int32_t parallel_for_t(int64_t begin, int64_t end, int64_t grain, task_t *task, void *context);
+
+static void run(parallel_for_t *parallel_for, int64_t tasks, task_t *task, void *context) {
+    if (!parallel_for || tasks < 2 || parallel_for(0, tasks, 1, task, context)) task(0, tasks, context);
+}
+
+/* ---- line 5: the stream of stream.py ---- */
+
+typedef struct {
+    /* What a batch's seeds depend on: see stream.Batch and stream.Segments. */
+    uint32_t key[2], stream, sample_offset;
+    int64_t samples, maps;
+    uint32_t per_map, packed, cuts, width, rows, length;
+    const uint32_t *thresholds; /* T_1 > ... > T_length, all below 2^32 */
+    /* Where bits lie: from one sample, map or unit of a row to the next, and each row of anchors in its map. */
+    int64_t sample_stride, map_stride, unit_stride;
+    const int64_t *row_start;
+    /* Line 6 is a shift by each of these. */
+    const int64_t *shifts;
+    int64_t n_shifts;
+    /* A task has whole words of its own, or threads would lose one another's bits: `pieces_a_task` pieces (maps, or
+     * samples where channels are last) of `piece_bits`; or of one sample `slab` channels, a multiple of 64. */
+    int64_t pieces, maps_a_piece, piece_bits, pieces_a_task, slab;
+    uint64_t *state;
+    int64_t dropped; /* out: the bits set */
+} mask_t;
+
+enum { CALLS = 1024, LANES = 16 }; /* of the generator at a time, and in its innermost loop */
+
+/* Philox4x32-10 of the counters (group[i], sample, k, stream): words[l][i] is the draw of segment 4 group[i] + l. */
+CLONES static void philox(const uint32_t *restrict group, int calls, uint32_t sample, uint32_t k, const mask_t *m,
+                          uint32_t words[restrict 4][CALLS]) {
+    for (int first = 0; first < calls; first += LANES) {
+        uint32_t a[LANES], b[LANES], c[LANES], d[LANES], key0 = m->key[0], key1 = m->key[1];
+        for (int i = 0; i < LANES; i++) a[i] = group[first + i], b[i] = sample, c[i] = k, d[i] = m->stream;
+        for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
+            for (int i = 0; i < LANES; i++) {
+                uint64_t p = (uint64_t)a[i] * 0xD2511F53u, q = (uint64_t)c[i] * 0xCD9E8D57u;
+                a[i] = (uint32_t)(q >> 32) ^ b[i] ^ key0, b[i] = (uint32_t)q;
+                c[i] = (uint32_t)(p >> 32) ^ d[i] ^ key1, d[i] = (uint32_t)p;
+            }
+        memcpy(&words[0][first], a, sizeof a), memcpy(&words[1][first], b, sizeof b);
+        memcpy(&words[2][first], c, sizeof c), memcpy(&words[3][first], d, sizeof d);
+    }
+}
+
+/* position[i] += gap(u[i]) = #{j : u[i] < T_j} */
+CLONES static void skip(const uint32_t *restrict u, uint32_t *restrict position, int draws, const mask_t *m) {
+    for (int first = 0; first < draws; first += LANES) {
+        uint32_t gap[LANES] = {0};
+        for (uint32_t j = 0; j < m->length; j++)
+            for (int i = 0; i < LANES; i++) gap[i] += u[first + i] < m->thresholds[j];
+        for (int i = 0; i < LANES; i++) position[first + i] += gap[i];
+    }
+}
+
+/* A segment that may hold another seed. */
+typedef struct {
+    uint32_t segment[4 * CALLS + LANES], position[4 * CALLS + LANES], u[4 * CALLS + LANES];
+} active_t;
+
+static void set_seed(const mask_t *m, int64_t home, uint32_t segment, uint32_t position) {
+    uint32_t map = segment / m->per_map, g = segment % m->per_map, row, column;
+    if (m->packed) row = g * m->packed + position / m->width, column = position % m->width;
+    else row = g / m->cuts, column = g % m->cuts * 32 + position;
+    if (row >= m->rows || column >= m->width) return;
+    int64_t bit = home + map * m->map_stride + m->row_start[row] + column * m->unit_stride;
+    m->state[bit >> 6] |= UINT64_C(1) << (bit & 63);
+}
+
+/* The seeds of the segments [from, to) of a sample. Few segments hold one, so each draw is for those left. */
+static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t to) {
+    uint32_t group[CALLS + LANES], words[4][CALLS];
+    active_t a;
+    const uint32_t number = m->sample_offset + (uint32_t)sample, last = m->thresholds[m->length - 1];
+    const int64_t home = sample * m->sample_stride;
+    for (int64_t first = from / 4; 4 * first < to; first += CALLS) {
+        int calls = (int)((to + 3) / 4 - first < CALLS ? (to + 3) / 4 - first : CALLS), left = 0;
+        for (int i = 0; i < calls + LANES; i++) group[i] = (uint32_t)(first + i);
+        philox(group, calls, number, 0, m, words);
+        for (int i = 0; i < calls; i++)
+            for (int lane = 0; lane < 4; lane++) {
+                int64_t s = 4 * (first + i) + lane;
+                uint32_t u = words[lane][i];
+                a.segment[left] = (uint32_t)s, a.position[left] = 0, a.u[left] = u;
+                left += (u >= last) & (s >= from) & (s < to); /* the others' first gap leaves the segment */
+            }
+        for (uint32_t k = 1; left; k++) {
+            memset(&a.u[left], 0, sizeof(uint32_t) * LANES), memset(&a.position[left], 0, sizeof(uint32_t) * LANES);
+            skip(a.u, a.position, left, m);
+            int going = 0;
+            calls = 0;
+            for (int i = 0; i < left; i++) {
+                uint32_t s = a.segment[i], position = a.position[i];
+                if (position >= m->length) continue;
+                set_seed(m, home, s, position);
+                if (position + 1 == m->length) continue;
+                if (!calls || group[calls - 1] != s >> 2) group[calls++] = s >> 2; /* four segments share a call */
+                a.segment[going] = s, a.position[going] = position + 1;
+                a.u[going++] = (uint32_t)calls - 1; /* where to find its next draw */
+            }
+            left = going;
+            memset(&group[calls], 0, sizeof(uint32_t) * LANES);
+            philox(group, calls, number, k, m, words);
+            for (int i = 0; i < left; i++) a.u[i] = words[a.segment[i] & 3][a.u[i]];
+        }
+    }
+}
+
+/* ---- line 6, and the count of line 8 ---- */
+
+/* bits |= bits << by, in place, from the end */
+CLONES static void shift_or(uint64_t *w, int64_t words, int64_t by) {
+    int64_t far = by >> 6, near = by & 63;
+    if (far >= words) return;
+    if (near) {
+#pragma GCC ivdep
+        for (int64_t i = words - 1; i > far; i--) w[i] |= w[i - far] << near | w[i - far - 1] >> (64 - near);
+        w[far] |= w[0] << near;
+    } else {
+#pragma GCC ivdep
+        for (int64_t i = words - 1; i >= far; i--) w[i] |= w[i - far];
+    }
+}
+
+CLONES static int64_t popcount(const uint64_t *w, int64_t words) {
+    int64_t ones = 0;
+    for (int64_t i = 0; i < words; i++) ones += __builtin_popcountll(w[i]);
+    return ones;
+}
+
+static int64_t mask_pieces(const mask_t *m, int64_t first, int64_t last) {
+    uint64_t *w = m->state + (first * m->piece_bits >> 6);
+    int64_t words = ((last * m->piece_bits + 63) >> 6) - (first * m->piece_bits >> 6);
+    memset(w, 0, sizeof *w * words);
+    for (int64_t map = first * m->maps_a_piece, end = last * m->maps_a_piece; map < end;) {
+        int64_t sample = map / m->maps, c = map % m->maps, c_end = c + end - map < m->maps ? c + end - map : m->maps;
+        draw_segments(m, sample, c * m->per_map, c_end * m->per_map);
+        map += c_end - c;
+    }
+    for (int64_t i = 0; i < m->n_shifts; i++) shift_or(w, words, m->shifts[i]);
+    return popcount(w, words);
+}
+
+/* Channels last, `slab` of them: a column of whole words in each unit. */
+static int64_t mask_slab(const mask_t *m, int64_t sample, int64_t c) {
+    int64_t pitch = m->maps >> 6, size = m->sample_stride >> 6, ones = 0;
+    int64_t c_end = c + m->slab < m->maps ? c + m->slab : m->maps, width = (c_end - c) >> 6;
+    uint64_t *w = m->state + sample * size + (c >> 6);
+    for (int64_t i = 0; i < size; i += pitch) memset(w + i, 0, sizeof *w * width);
+    draw_segments(m, sample, c * m->per_map, c_end * m->per_map);
+    for (int64_t s = 0; s < m->n_shifts; s++) {
+        int64_t by = m->shifts[s] >> 6;
+        for (int64_t i = size - pitch; i >= by; i -= pitch)
+            for (int64_t j = 0; j < width; j++) w[i + j] |= w[i + j - by];
+    }
+    for (int64_t i = 0; i < size; i += pitch) ones += popcount(w + i, width);
+    return ones;
+}
+
+static void mask_tasks(int64_t begin, int64_t end, void *context) {
+    mask_t *m = context;
+    int64_t slabs = m->slab ? (m->maps + m->slab - 1) / m->slab : 1, dropped = 0;
+    for (int64_t task = begin; task < end; task++) {
+        int64_t first = task * m->pieces_a_task, last = first + m->pieces_a_task;
+        dropped += m->slab ? mask_slab(m, task / slabs, task % slabs * m->slab)
+                           : mask_pieces(m, first, last < m->pieces ? last : m->pieces);
+    }
+    __atomic_fetch_add(&m->dropped, dropped, __ATOMIC_RELAXED);
+}
+
+/* Draw a mask into m->state; returns how many of its bits are set. */
+API int64_t dropblock_mask(mask_t *m, parallel_for_t *parallel_for) {
+    int64_t slabs = m->slab ? (m->maps + m->slab - 1) / m->slab : 0;
+    m->dropped = 0;
+    run(parallel_for, slabs ? m->samples * slabs : (m->pieces + m->pieces_a_task - 1) / m->pieces_a_task, mask_tasks, m);
+    return m->dropped;
+}
+
+/* The bits set in each of `scopes` stretches of `span` bits. */
+API void dropblock_count(const uint64_t *state, int64_t scopes, int64_t span, int64_t *dropped) {
+    for (int64_t scope = 0; scope < scopes; scope++) {
+        int64_t ones = 0, size;
+        for (int64_t bit = scope * span, end = bit + span; bit < end; bit += size) {
+            size = 64 - (bit & 63) < end - bit ? 64 - (bit & 63) : end - bit;
+            ones += __builtin_popcountll(state[bit >> 6] >> (bit & 63) << (64 - size));
+        }
+        dropped[scope] = ones;
+    }
+}
+
+/* ---- lines 7 and 8 ---- */
+
+INLINE float as_float(uint32_t bits) { float f; memcpy(&f, &bits, 4); return f; }
+INLINE uint32_t as_bits(float f) { uint32_t bits; memcpy(&bits, &f, 4); return bits; }
+
+INLINE float from_bf16(uint16_t h) { return as_float((uint32_t)h << 16); }
+INLINE uint16_t to_bf16(float f) { /* half to even; NaN keeps its sign */
+    uint32_t bits = as_bits(f), nan = -(uint32_t)((bits & 0x7FFFFFFF) > 0x7F800000);
+    return (uint16_t)(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & ~nan) | ((bits >> 16 | 0x40) & nan));
+}
+#ifdef __aarch64__ /* converts by itself */
+typedef __fp16 half_t;
+INLINE float from_f16(half_t h) { return h; }
+INLINE half_t to_f16(float f) { return f; }
+#else
+typedef uint16_t half_t;
+INLINE float from_f16(half_t h) {
+    uint32_t size = (uint32_t)(h & 0x7FFF) << 13, bits = as_bits(as_float(size) * 0x1p112f);
+    bits |= -(uint32_t)(size >= 0x0F800000) & 0x7F800000; /* infinity and NaN */
+    return as_float(bits | (uint32_t)(h & 0x8000) << 16);
+}
+INLINE half_t to_f16(float f) { /* half to even */
+    uint32_t bits = as_bits(f), size = bits & 0x7FFFFFFF;
+    uint32_t normal = (size - 0x38000000 + 0xFFF + (size >> 13 & 1)) >> 13;
+    uint32_t small = as_bits(as_float(size) + 0.5f) - 0x3F000000; /* the sum rounds where a subnormal ends */
+    uint32_t is_small = -(uint32_t)(size < 0x38800000), is_large = -(uint32_t)(size >= 0x477FF000);
+    uint32_t is_nan = -(uint32_t)(size > 0x7F800000);
+    uint32_t h = (small & is_small) | (normal & ~is_small);
+    return (half_t)((bits >> 16 & 0x8000) | (((h & ~is_large) | (0x7C00 & is_large)) | (0x200 & is_nan)));
+}
+#endif
+#define SAME(v) (v)
+
+/* The next `size` bits, at most 32, from any bit on; those above them are any. */
+INLINE uint32_t window(const uint64_t *state, int64_t bit, int size) {
+    uint64_t w = state[bit >> 6] >> (bit & 63);
+    if ((bit & 63) + size > 64) w |= state[(bit >> 6) + 1] << (64 - (bit & 63));
+    return (uint32_t)w;
+}
+
+#define BITS4(j) 1u << (j), 1u << ((j) + 1), 1u << ((j) + 2), 1u << ((j) + 3)
+#define BITS16(j) BITS4(j), BITS4((j) + 4), BITS4((j) + 8), BITS4((j) + 12)
+static const uint16_t BIT16[] = {BITS16(0)};
+static const uint32_t BIT32[] = {BITS16(0), BITS16(16)};
+static const uint64_t BIT64[] = {BITS16(0), BITS16(16)};
+
+/* T as it lies in memory, U an unsigned integer of its size, SIZE of them at a time, W in which the product is made */
+#define UNITS(NAME, T, U, BIT, SIZE, W, LOAD, STORE)                                                                   \
+    CLONES static void units_##NAME(const void *from, void *to, const uint64_t *state, int64_t bit, int64_t units,     \
+                                    double factor) {                                                                   \
+        const T *restrict x = from;                                                                                    \
+        T *restrict y = to;                                                                                            \
+        const W scale = (W)factor;                                                                                     \
+        int64_t i = 0;                                                                                                 \
+        for (; i + SIZE <= units; i += SIZE) {                                                                         \
+            const U w = (U)window(state, bit + i, SIZE);                                                               \
+            for (int j = 0; j < SIZE; j++) {                                                                           \
+                T product = STORE(LOAD(x[i + j]) * scale);                                                             \
+                U kept;                                                                                                \
+                memcpy(&kept, &product, sizeof kept);                                                                  \
+                kept &= -(U)((w & BIT[j]) == 0); /* selecting, as 0 * NaN is not 0 */                                  \
+                memcpy(&y[i + j], &kept, sizeof kept);                                                                 \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (; i < units; i++) y[i] = window(state, bit + i, 1) & 1 ? (T)0 : STORE(LOAD(x[i]) * scale);                \
+    }
+UNITS(f32, float, uint32_t, BIT32, 32, float, SAME, SAME)
+UNITS(f64, double, uint64_t, BIT64, 32, double, SAME, SAME)
+UNITS(bf16, uint16_t, uint16_t, BIT16, 16, float, from_bf16, to_bf16)
+UNITS(f16, half_t, uint16_t, BIT16, 16, float, from_f16, to_f16)
+
+#if defined(__x86_64__) && !defined(PLAIN) /* which converts by itself where it has AVX2; compilers do not see it */
+#include <immintrin.h>
+__attribute__((target("avx2,f16c"))) static void units_f16_by_machine(const void *from, void *to, const uint64_t *state,
+                                                                      int64_t bit, int64_t units, double factor) {
+    const __m128i bits = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256 scale = _mm256_set1_ps((float)factor);
+    int64_t i = 0;
+    for (; i + 8 <= units; i += 8) {
+        __m128i x = _mm_loadu_si128((const __m128i *)((const half_t *)from + i));
+        __m128i y = _mm256_cvtps_ph(_mm256_mul_ps(_mm256_cvtph_ps(x), scale), _MM_FROUND_TO_NEAREST_INT);
+        __m128i w = _mm_and_si128(_mm_set1_epi16((short)window(state, bit + i, 8)), bits);
+        _mm_storeu_si128((__m128i *)((half_t *)to + i), _mm_andnot_si128(_mm_cmpeq_epi16(w, bits), y));
+    }
+    units_f16((const half_t *)from + i, (half_t *)to + i, state, bit + i, units - i, factor);
+}
+#endif
+
+enum { F32, F64, BF16, F16 };
+static const int64_t ITEM[] = {4, 8, 2, 2};
+
+typedef struct {
+    const char *x;
+    char *y;
+    const uint64_t *state;
+    const double *scale;
+    /* Memory is rows of `row` elements. So many rows after one another have the same bits, or the same factor; where
+     * `bit_a_row`, one bit serves all of a row (channels that share a mask, and are last). */
+    int64_t rows, row, rows_a_mask, rows_a_scale, bit_a_row, dtype;
+} units_t;
+
+enum { ELEMENTS = 1 << 14 }; /* a task's */
+
+static void units_tasks(int64_t begin, int64_t end, void *context) {
+    const units_t *u = context;
+    void (*apply[])(const void *, void *, const uint64_t *, int64_t, int64_t, double) = {units_f32, units_f64, units_bf16,
+                                                                                        units_f16};
+#if defined(__x86_64__) && !defined(PLAIN)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) apply[F16] = units_f16_by_machine;
+#endif
+    static const uint64_t none[ELEMENTS / 64];
+    const int64_t all = u->rows * u->row, size = ITEM[u->dtype];
+    int64_t at = begin * ELEMENTS, stop = end * ELEMENTS < all ? end * ELEMENTS : all;
+    for (int64_t units; at < stop; at += units) {
+        int64_t row = at / u->row, left = (row + 1) * u->row - at;
+        units = left < stop - at ? left : stop - at;
+        double scale = u->scale[row / u->rows_a_scale];
+        const char *x = u->x + at * size;
+        char *y = u->y + at * size;
+        if (!u->bit_a_row) {
+            apply[u->dtype](x, y, u->state, row / u->rows_a_mask * u->row + at - row * u->row, units, scale);
+        } else if (u->state[row >> 6] >> (row & 63) & 1) {
+            memset(y, 0, size * units);
+        } else {
+            units = units < ELEMENTS ? units : ELEMENTS; /* the bits that there are for it */
+            apply[u->dtype](x, y, none, 0, units, scale);
+        }
+    }
+}
+
+/* y = dropped ? +0 : x * scale, rounded once */
+API void dropblock_apply(units_t *u, parallel_for_t *parallel_for) {
+    run(parallel_for, (u->rows * u->row + ELEMENTS - 1) / ELEMENTS, units_tasks, u);
+}
+
+/* The layout of the structures above, which the caller must know. */
+API int32_t dropblock_abi(void) { return 1; }
