@@ -66,6 +66,9 @@ def _known(samples: int, maps: int, segments: Segments, t: int, channels_last: b
         shifts=shifts.ctypes.data,
         n_shifts=shifts.size if shifts[0] else 0,
     )
+    if segments.packed:
+        for position in range(segments.length):
+            arguments.row_of[position], arguments.column_of[position] = divmod(position, segments.width)
     if channels_last and maps % 64 == 0:
         arguments.slab = 64 * max(1, TASK_BITS // (64 * units))
     else:

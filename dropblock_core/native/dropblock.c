@@ -14,7 +14,15 @@
 
 /* The machine picks the clone when the library is loaded. Wider vectors than AVX2's gained nothing here. With PLAIN
  * there is what every machine has, and nothing else. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && __GNUC__ >= 12 && !defined(__clang__) && !defined(PLAIN)
+#if defined(__x86_64__) && !defined(PLAIN)
+#include <immintrin.h>
+#define BY_HAND 1 /* two functions are written for AVX2, where a compiler does not find the instruction for it */
+#define AVX2 __attribute__((target("avx2,f16c")))
+#define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+#else
+#define BY_HAND 0
+#endif
+#if BY_HAND && defined(__gnu_linux__) && __GNUC__ >= 12 && !defined(__clang__)
 #define CLONES __attribute__((target_clones("default", "arch=x86-64-v3")))
 #else
 #define CLONES
@@ -37,6 +45,7 @@ typedef struct {
     int64_t samples, maps;
     uint32_t per_map, packed, cuts, width, rows, length;
     const uint32_t *thresholds; /* T_1 > ... > T_length, all below 2^32 */
+    uint8_t row_of[32], column_of[32]; /* of each position, where rows are packed */
     /* Where bits lie: from one sample, map or unit of a row to the next, and each row of anchors in its map. */
     int64_t sample_stride, map_stride, unit_stride;
     const int64_t *row_start;
@@ -52,21 +61,66 @@ typedef struct {
 
 enum { CALLS = 1024, LANES = 16 }; /* of the generator at a time, and in its innermost loop */
 
-/* Philox4x32-10 of the counters (group[i], sample, k, stream): words[l][i] is the draw of segment 4 group[i] + l. */
-CLONES static void philox(const uint32_t *restrict group, int calls, uint32_t sample, uint32_t k, const mask_t *m,
-                          uint32_t words[restrict 4][CALLS]) {
+/* Philox4x32-10 of the counters (group[i], sample, k, stream): words[l][i] is the draw of segment 4 group[i] + l.
+ * A word has 64 bits to itself, which spares the products from being packed; only its lower half means anything. */
+CLONES static void philox_plain(const uint32_t *restrict group, int calls, uint32_t sample, uint32_t k,
+                                const mask_t *m, uint32_t words[restrict 4][CALLS]) {
     for (int first = 0; first < calls; first += LANES) {
-        uint32_t a[LANES], b[LANES], c[LANES], d[LANES], key0 = m->key[0], key1 = m->key[1];
+        uint64_t a[LANES], b[LANES], c[LANES], d[LANES];
+        uint32_t key0 = m->key[0], key1 = m->key[1];
         for (int i = 0; i < LANES; i++) a[i] = group[first + i], b[i] = sample, c[i] = k, d[i] = m->stream;
         for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
             for (int i = 0; i < LANES; i++) {
-                uint64_t p = (uint64_t)a[i] * 0xD2511F53u, q = (uint64_t)c[i] * 0xCD9E8D57u;
-                a[i] = (uint32_t)(q >> 32) ^ b[i] ^ key0, b[i] = (uint32_t)q;
-                c[i] = (uint32_t)(p >> 32) ^ d[i] ^ key1, d[i] = (uint32_t)p;
+                uint64_t p = (uint64_t)(uint32_t)a[i] * 0xD2511F53u, q = (uint64_t)(uint32_t)c[i] * 0xCD9E8D57u;
+                a[i] = q >> 32 ^ b[i] ^ key0, b[i] = q;
+                c[i] = p >> 32 ^ d[i] ^ key1, d[i] = p;
             }
-        memcpy(&words[0][first], a, sizeof a), memcpy(&words[1][first], b, sizeof b);
-        memcpy(&words[2][first], c, sizeof c), memcpy(&words[3][first], d, sizeof d);
+        for (int i = 0; i < LANES; i++) {
+            words[0][first + i] = (uint32_t)a[i], words[1][first + i] = (uint32_t)b[i];
+            words[2][first + i] = (uint32_t)c[i], words[3][first + i] = (uint32_t)d[i];
+        }
     }
+}
+
+#if BY_HAND
+AVX2 static void philox_by_hand(const uint32_t *restrict group, int calls, uint32_t sample, uint32_t k, const mask_t *m,
+                                uint32_t words[restrict 4][CALLS]) {
+    enum { N = LANES / 4 };
+    const __m256i m0 = _mm256_set1_epi64x(0xD2511F53u), m1 = _mm256_set1_epi64x(0xCD9E8D57u);
+    const __m256i lower = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    for (int first = 0; first < calls; first += LANES) {
+        __m256i w[4][N];
+        for (int i = 0; i < N; i++) {
+            w[0][i] = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(group + first + 4 * i)));
+            w[1][i] = _mm256_set1_epi64x(sample), w[2][i] = _mm256_set1_epi64x(k), w[3][i] = _mm256_set1_epi64x(m->stream);
+        }
+        uint32_t key0 = m->key[0], key1 = m->key[1];
+        for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
+            for (int i = 0; i < N; i++) {
+                __m256i p = _mm256_mul_epu32(w[0][i], m0), q = _mm256_mul_epu32(w[2][i], m1);
+                __m256i b = _mm256_xor_si256(w[1][i], _mm256_set1_epi64x(key0));
+                __m256i d = _mm256_xor_si256(w[3][i], _mm256_set1_epi64x(key1));
+                w[0][i] = _mm256_xor_si256(_mm256_srli_epi64(q, 32), b), w[1][i] = q;
+                w[2][i] = _mm256_xor_si256(_mm256_srli_epi64(p, 32), d), w[3][i] = p;
+            }
+        for (int lane = 0; lane < 4; lane++)
+            for (int i = 0; i < N; i++) {
+                __m256i packed = _mm256_permutevar8x32_epi32(w[lane][i], lower);
+                _mm_storeu_si128((__m128i *)&words[lane][first + 4 * i], _mm256_castsi256_si128(packed));
+            }
+    }
+}
+#endif
+
+static void philox(const uint32_t *group, int calls, uint32_t sample, uint32_t k, const mask_t *m,
+                   uint32_t words[4][CALLS]) {
+#if BY_HAND
+    if (HAS_AVX2) {
+        philox_by_hand(group, calls, sample, k, m, words);
+        return;
+    }
+#endif
+    philox_plain(group, calls, sample, k, m, words);
 }
 
 /* position[i] += gap(u[i]) = #{j : u[i] < T_j} */
@@ -79,18 +133,40 @@ CLONES static void skip(const uint32_t *restrict u, uint32_t *restrict position,
     }
 }
 
-/* A segment that may hold another seed. */
+/* The segments that may hold another seed: their numbers, where they go on, and what they drew. */
 typedef struct {
     uint32_t segment[4 * CALLS + LANES], position[4 * CALLS + LANES], u[4 * CALLS + LANES];
 } active_t;
 
-static void set_seed(const mask_t *m, int64_t home, uint32_t segment, uint32_t position) {
-    uint32_t map = segment / m->per_map, g = segment % m->per_map, row, column;
-    if (m->packed) row = g * m->packed + position / m->width, column = position % m->width;
-    else row = g / m->cuts, column = g % m->cuts * 32 + position;
-    if (row >= m->rows || column >= m->width) return;
-    int64_t bit = home + map * m->map_stride + m->row_start[row] + column * m->unit_stride;
-    m->state[bit >> 6] |= UINT64_C(1) << (bit & 63);
+/* Set the seeds that the segments have come to, and keep the segments with room for another one. `group` gets the calls
+ * of the generator for their next draws, and `u` the number of its call. Nothing here branches on what was drawn. */
+static int place(const mask_t *m, int64_t home, int left, active_t *a, uint32_t *group, int *calls) {
+    int going = 0, made = 0;
+    uint32_t before = UINT32_MAX, map = 0, map_end = 0;
+    int64_t map_home = home;
+    for (int i = 0; i < left; i++) {
+        const uint32_t s = a->segment[i], position = a->position[i];
+        if (s >= map_end) { /* in ascending order */
+            map = s - map_end < m->per_map && map_end ? map + 1 : s / m->per_map;
+            map_end = (map + 1) * m->per_map;
+            map_home = home + map * m->map_stride;
+        }
+        const uint32_t inside = position < m->length, at = inside ? position : 0, g = s + m->per_map - map_end;
+        uint32_t row, column;
+        if (m->packed) row = g * m->packed + m->row_of[at], column = m->column_of[at];
+        else row = g / m->cuts, column = g % m->cuts * 32 + at;
+        const uint32_t is_seed = inside & (row < m->rows) & (column < m->width);
+        const int64_t bit = map_home + (is_seed ? m->row_start[row] + column * m->unit_stride : 0);
+        m->state[bit >> 6] |= (uint64_t)is_seed << (bit & 63);
+        const uint32_t stays = position + 1 < m->length;
+        made += stays & (s >> 2 != before); /* four segments share a call */
+        before = stays ? s >> 2 : before;
+        group[made ? made - 1 : 0] = before;
+        a->segment[going] = s, a->position[going] = position + 1, a->u[going] = (uint32_t)made - 1;
+        going += (int)stays;
+    }
+    *calls = made;
+    return going;
 }
 
 /* The seeds of the segments [from, to) of a sample. Few segments hold one, so each draw is for those left. */
@@ -98,7 +174,6 @@ static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t
     uint32_t group[CALLS + LANES], words[4][CALLS];
     active_t a;
     const uint32_t number = m->sample_offset + (uint32_t)sample, last = m->thresholds[m->length - 1];
-    const int64_t home = sample * m->sample_stride;
     for (int64_t first = from / 4; 4 * first < to; first += CALLS) {
         int calls = (int)((to + 3) / 4 - first < CALLS ? (to + 3) / 4 - first : CALLS), left = 0;
         for (int i = 0; i < calls + LANES; i++) group[i] = (uint32_t)(first + i);
@@ -113,18 +188,7 @@ static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t
         for (uint32_t k = 1; left; k++) {
             memset(&a.u[left], 0, sizeof(uint32_t) * LANES), memset(&a.position[left], 0, sizeof(uint32_t) * LANES);
             skip(a.u, a.position, left, m);
-            int going = 0;
-            calls = 0;
-            for (int i = 0; i < left; i++) {
-                uint32_t s = a.segment[i], position = a.position[i];
-                if (position >= m->length) continue;
-                set_seed(m, home, s, position);
-                if (position + 1 == m->length) continue;
-                if (!calls || group[calls - 1] != s >> 2) group[calls++] = s >> 2; /* four segments share a call */
-                a.segment[going] = s, a.position[going] = position + 1;
-                a.u[going++] = (uint32_t)calls - 1; /* where to find its next draw */
-            }
-            left = going;
+            left = place(m, sample * m->sample_stride, left, &a, group, &calls);
             memset(&group[calls], 0, sizeof(uint32_t) * LANES);
             philox(group, calls, number, k, m, words);
             for (int i = 0; i < left; i++) a.u[i] = words[a.segment[i] & 3][a.u[i]];
@@ -285,10 +349,9 @@ UNITS(f64, double, uint64_t, BIT64, 32, double, SAME, SAME)
 UNITS(bf16, uint16_t, uint16_t, BIT16, 16, float, from_bf16, to_bf16)
 UNITS(f16, half_t, uint16_t, BIT16, 16, float, from_f16, to_f16)
 
-#if defined(__x86_64__) && !defined(PLAIN) /* which converts by itself where it has AVX2; compilers do not see it */
-#include <immintrin.h>
-__attribute__((target("avx2,f16c"))) static void units_f16_by_machine(const void *from, void *to, const uint64_t *state,
-                                                                      int64_t bit, int64_t units, double factor) {
+#if BY_HAND
+AVX2 static void units_f16_by_hand(const void *from, void *to, const uint64_t *state, int64_t bit, int64_t units,
+                                   double factor) {
     const __m128i bits = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
     const __m256 scale = _mm256_set1_ps((float)factor);
     int64_t i = 0;
@@ -321,8 +384,8 @@ static void units_tasks(int64_t begin, int64_t end, void *context) {
     const units_t *u = context;
     void (*apply[])(const void *, void *, const uint64_t *, int64_t, int64_t, double) = {units_f32, units_f64, units_bf16,
                                                                                         units_f16};
-#if defined(__x86_64__) && !defined(PLAIN)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) apply[F16] = units_f16_by_machine;
+#if BY_HAND
+    if (HAS_AVX2) apply[F16] = units_f16_by_hand;
 #endif
     static const uint64_t none[ELEMENTS / 64];
     const int64_t all = u->rows * u->row, size = ITEM[u->dtype];
@@ -350,4 +413,4 @@ API void dropblock_apply(units_t *u, parallel_for_t *parallel_for) {
 }
 
 /* The layout of the structures above, which the caller must know. */
-API int32_t dropblock_abi(void) { return 1; }
+API int32_t dropblock_abi(void) { return 2; }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("libdropblock.so")
-ABI = 1  # of the structures below
+ABI = 2  # of the structures below
 SWITCH = "DROPBLOCK_NATIVE"
 
 _word, _number, _pointer = ctypes.c_uint32, ctypes.c_int64, ctypes.c_void_p
@@ -25,6 +25,7 @@ class MaskArguments(ctypes.Structure):
         ("maps", _number),
         *((name, _word) for name in ("per_map", "packed", "cuts", "width", "rows", "length")),
         ("thresholds", _pointer),
+        *((name, ctypes.c_uint8 * 32) for name in ("row_of", "column_of")),
         *((name, _number) for name in ("sample_stride", "map_stride", "unit_stride")),
         ("row_start", _pointer),
         ("shifts", _pointer),
