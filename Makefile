@@ -82,11 +82,8 @@ test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, wit
 		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema psutil
 	@touch $@
 
-# glibc returns large arrays to the system at once, and fetching their pages anew costs more than what is measured.
-KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
-
 bench: install  ## Measure time and memory, as ratios within one run.
-	$(KEEP_MEMORY) $(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench
 
 # On a machine with a GPU: this checkout, uninstalled, and a Python that has PyTorch, pytest and array-api-compat, the
 # last of them perhaps by a folder on PYTHONPATH.
@@ -113,9 +110,10 @@ lint: install  ## Check style and format.
 types: install  ## Check types.
 	$(BIN)/mypy
 
-dist: install  ## Build wheel and source archive, and try the wheel in a clean environment.
+dist: install  ## Build the source archive and two wheels, with the C library and without, and try each in a clean environment.
 	rm -rf dist
 	$(BIN)/python -m build
+	DROPBLOCK_NATIVE=0 $(BIN)/python -m build --wheel
 	$(BIN)/python tests/dist_check.py
 
 clean:  ## Remove what was built, except the environments (rm -r .venv .venv-*).

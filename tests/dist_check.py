@@ -1,5 +1,6 @@
 """Try what `make dist` built: the wheel's contents, the source archive's, and imports in a clean environment."""
 
+import re
 import subprocess
 import tarfile
 import venv
@@ -30,6 +31,13 @@ def run(*command: str | Path) -> None:
     subprocess.run(command, cwd=CLEAN, check=True)
 
 
+def first_example() -> str:
+    """The first Python that README.md shows."""
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert example is not None, "README.md has no example"
+    return example[1]
+
+
 def check_wheel(wheel: Path) -> None:
     homes = (ROOT, ROOT / "adapters", ROOT / "conformance")
     packages = {init.parent.name for home in homes for init in home.glob("dropblock_*/__init__.py")}
@@ -37,6 +45,8 @@ def check_wheel(wheel: Path) -> None:
         names = set(archive.namelist())
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top == packages, f"the wheel holds {sorted(top)}, not {sorted(packages)}"
+    is_pure = wheel.stem.endswith("-py3-none-any")
+    assert ("dropblock_core/native/libdropblock.so" in names) != is_pure, f"{wheel.name}: is the C library in it?"
     untyped = {package for package in packages if f"{package}/py.typed" not in names}
     assert not untyped, f"no py.typed in {untyped}"
 
@@ -50,20 +60,29 @@ def check_sdist(sdist: Path) -> None:
     assert not stray, f"the source archive holds {stray}"
 
 
-def main() -> None:
-    (wheel,) = (ROOT / "dist").glob("*.whl")
-    (sdist,) = (ROOT / "dist").glob("*.tar.gz")
-    check_wheel(wheel)
-    check_sdist(sdist)
-
+def check_installed(wheel: Path) -> None:
     venv.create(CLEAN, clear=True, with_pip=True)
     install(str(wheel))
     run(BIN / "python", "-W", "error", "-c", IMPORT_CORE)
+    run(BIN / "python", "-W", "error", "-c", first_example())
+    wanted = "off" if wheel.stem.endswith("-py3-none-any") else "on"
+    status = f"import dropblock_core as d; print(d.native_status()); assert d.native_status().startswith('{wanted}: ')"
+    run(BIN / "python", "-c", status)
 
-    install(f"{wheel}[conformance]")
+
+def main() -> None:
+    wheels = sorted((ROOT / "dist").glob("*.whl"))
+    (sdist,) = (ROOT / "dist").glob("*.tar.gz")
+    assert len(wheels) == 2, f"one wheel for this platform and one for all others, not {wheels}"
+    check_sdist(sdist)
+    for wheel in wheels:
+        check_wheel(wheel)
+        check_installed(wheel)
+
+    install(f"{wheels[-1]}[conformance]")
     run(BIN / "python", "-W", "error", "-c", "import dropblock_conformance")
     run(BIN / "dropblock-conformance", "list")
-    print(f"{wheel.name} and {sdist.name}: good")
+    print(f"{', '.join(file.name for file in (*wheels, sdist))}: good")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Measure drop_block: time as ratios within one run, and peak memory. `make bench` prints the table.
 
-Nothing here is asserted: speed depends on the machine and on who else uses it. The contenders of a shape take turns,
-so that a busy moment hits all of them, and the median of each counts. ``python -m tests.bench jax`` runs one framework.
+Nothing here is asserted: speed depends on the machine and on who else uses it. The contenders of a shape take turns, so
+that a busy moment hits all of them, in another order each round, since who comes after a large array is freed pays for
+its pages; the median of each counts. Threads and allocator are as a user has them. ``python -m tests.bench jax`` runs
+one framework.
 """
 
 import importlib
 import itertools
 import json
 import platform
+import random
 import statistics
 import sys
 import time
@@ -25,7 +28,7 @@ from rich.text import Text
 from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
-ROUNDS = 9
+ROUNDS = 21
 FRAMEWORKS = ("numpy", "torch", "jax", "tf")
 PEAK_TARGET = 1.6
 
@@ -53,8 +56,9 @@ def measure(backend: Backend, case: Case) -> list[Row]:
     contenders = backend.contenders(x, case)
     peaks = {name: peak(run, x) for name, run in contenders.items()}  # also the first run of each, which is not timed
     times: dict[str, list[float]] = {name: [] for name in contenders}
+    shuffled = random.Random(0)
     for _ in range(ROUNDS):
-        for name, run in contenders.items():
+        for name, run in shuffled.sample(list(contenders.items()), len(contenders)):
             start = time.perf_counter()
             run()
             times[name].append(1e3 * (time.perf_counter() - start))
