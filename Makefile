@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild sanitize lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ calibrate: install  ## Measure false alarms and power of the suite over many see
 # Many mutants overflow or divide by 0, and NumPy would warn of each.
 judge-wild: install  ## Judge the mutants that no check was meant for: how many die?
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.judge_wild
+
+sanitize: install  ## Run the C library under the sanitizers for memory, undefined behaviour and threads.
+	$(BIN)/python -m tests.sanitize
 
 lint: install  ## Check style and format.
 	$(BIN)/ruff check
