@@ -1,4 +1,4 @@
-"""The operators that PyTorch sees: `dropblock::mask` draws a mask, `dropblock::apply` is Algorithm 1's lines 7 and 8.
+"""The operators that PyTorch sees: `dropblock::mask_bits` draws a mask, `dropblock::apply` is Algorithm 1's lines 7 and 8.
 
 A compiler does not look inside: it traces them with fake tensors, and its program calls them. `apply` is linear in the
 activations, so its derivative, at any order, is `apply` with the same mask. The backward pass needs the mask's state,
@@ -18,11 +18,15 @@ from dropblock_torch.engines.plan import Plan
 
 
 def define(name: str) -> Callable[..., Any]:
-    """A custom operator without mutation, run by the same Python on every device: the engine is chosen inside."""
+    """A custom operator without mutation, run by the same Python on every device: the engine is chosen inside.
+
+    PyTorch keeps compiled programs on disk by the names of their operators, with the sizes of what these return. An
+    operator that returns other sizes than in an earlier version needs another name, or those programs break.
+    """
     return torch.library.custom_op(f"dropblock::{name}", mutates_args=())
 
 
-@define("mask")
+@define("mask_bits")
 def mask(
     key: Tensor,
     keep_prob: Tensor,

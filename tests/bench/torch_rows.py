@@ -53,8 +53,8 @@ def saved_bits_a_unit(case: Case) -> float:
     return 8 * sum(saved) / y.numel()
 
 
-BLOCKS = [Target(TORCHVISION, at_least=20.0), Target(DROPOUT, at_least=4.0), Target(FLOOR, at_most=6.0)]
-TARGETS = {case: BLOCKS for case in CASES[:3]} | {DENSE[0]: [Target(DROPOUT, at_least=0.5)]}
+BLOCKS = [Target(TORCHVISION, at_least=60.0), Target(DROPOUT, at_least=15.0), Target(FLOOR, at_most=1.3)]
+TARGETS = {case: BLOCKS for case in CASES[:3]} | {DENSE[0]: [Target(DROPOUT, at_least=5.0)]}
 BACKENDS = [
     Backend("torch forward", forward, TARGETS, [*CASES, *DENSE]),
     Backend("torch forward + backward", both, TARGETS, [*CASES, *DENSE]),
