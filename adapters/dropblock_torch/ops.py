@@ -1,4 +1,4 @@
-"""The operators that PyTorch sees: `dropblock::mask_bits` draws a mask, `dropblock::apply` is Algorithm 1's lines 7 and 8.
+"""The operators that PyTorch sees: `dropblock::mask_bits` draws a mask, `dropblock::apply` is lines 7 and 8.
 
 A compiler does not look inside: it traces them with fake tensors, and its program calls them. `apply` is linear in the
 activations, so its derivative, at any order, is `apply` with the same mask. The backward pass needs the mask's state,
