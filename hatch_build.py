@@ -11,11 +11,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 NATIVE = "dropblock_core/native"
 
 
-class NativeLibrary(BuildHookInterface):  # type: ignore[type-arg]
+class NativeLibrary(BuildHookInterface):
     """With ``DROPBLOCK_NATIVE=0`` the wheel is one for every platform, without the library."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if os.environ.get("DROPBLOCK_NATIVE") == "0":
+        if os.environ.get("DROPBLOCK_NATIVE", "1") != "1":
             return
         compile_library = runpy.run_path(str(Path(self.root, NATIVE, "compile.py")))["compile_library"]
         if (obstacle := compile_library()) is not None:

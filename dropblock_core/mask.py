@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dropblock_core import validate
-from dropblock_core.stream import Batch, Segments, philox, philox_key, threshold_word, thresholds
+from dropblock_core.stream import Batch, Segments, doublings, philox, philox_key, threshold_word, thresholds
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -97,11 +97,16 @@ def dropped_units(batch: Batch) -> Bools:
     """Lines 5 and 6 at once: bool ``[samples, maps, *feat_size]``, True = dropped."""
     segments, feat = batch.segments, batch.segments.feat
     dropped = np.zeros((batch.samples, batch.maps, *feat), bool)
-    # Where each row of anchors starts in a map, in units.
-    row_start = np.arange(prod(feat)).reshape(feat)[tuple(slice(v) for v in segments.valid)][..., 0].reshape(-1)
+    row_start = row_starts(segments)
     for map_number, row, column in seed_positions(batch):
         dropped.reshape(-1)[map_number * segments.units + row_start[row] + column] = True
     return grow_blocks(dropped, segments.block, feat)
+
+
+def row_starts(segments: Segments) -> Ints:
+    """Where each row of anchors starts in a map, in units."""
+    units = np.arange(segments.units, dtype=np.int64).reshape(segments.feat)
+    return units[tuple(slice(v) for v in segments.valid)][..., 0].reshape(-1)
 
 
 def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -> Bools:
@@ -114,12 +119,10 @@ def grow_blocks(dropped: Bools, block: tuple[int, ...], feat: tuple[int, ...]) -
     step = max(1, CHUNK_BYTES // maps.shape[1])
     for start in range(0, maps.shape[0], step):
         flat = maps[start : start + step].reshape(-1)
-        for axis, side_wanted in enumerate(block):
-            stride, side = prod(feat[axis + 1 :]), 1
-            while side < side_wanted:
-                by = min(side, side_wanted - side)
+        for axis, side in enumerate(block):
+            stride = prod(feat[axis + 1 :])
+            for by in doublings(side):
                 flat[by * stride :] |= flat[: -by * stride]
-                side += by
     return dropped
 
 

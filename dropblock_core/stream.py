@@ -149,6 +149,19 @@ class Batch:
     stream: int = 0
 
 
+def doublings(side: int) -> Iterator[int]:
+    """The shifts whose shift-ors grow one unit to `side` of them: log2(side), rounded up.
+
+    >>> list(doublings(7))
+    [1, 2, 3]
+    """
+    grown = 1
+    while grown < side:
+        by = min(grown, side - grown)
+        yield by
+        grown += by
+
+
 def threshold_word(gamma: float) -> int:
     """t: gamma as a multiple of 2^-32, half to even, at least 1; 0 for gamma = 0, which draws nothing."""
     return max(1, round(gamma * 2**32)) if gamma > 0 else 0

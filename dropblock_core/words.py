@@ -14,7 +14,17 @@ from typing import Any, Self
 
 from dropblock_core import arrays
 from dropblock_core.renorm import scope_axes
-from dropblock_core.stream import MASK32, Batch, Segments, philox, philox_key, repeated, threshold_word, thresholds
+from dropblock_core.stream import (
+    MASK32,
+    Batch,
+    Segments,
+    doublings,
+    philox,
+    philox_key,
+    repeated,
+    threshold_word,
+    thresholds,
+)
 
 
 @dataclass(frozen=True)
@@ -170,11 +180,9 @@ def grow(space: WordSpace, anchors: Any, segments: Segments) -> Any:
         if feat > dropped.shape[axis]:
             dropped = xp.concat([dropped, space.zeros_like(dropped, axis, feat - dropped.shape[axis])], axis=axis)
     for axis, block in zip([*outer, last], segments.block, strict=True):
-        side = 1
-        while side < block:
-            by = min(side, block - side)
+        for by in doublings(block):
             moved = shift_units(space, dropped, by) if axis == last else shift_rows(space, dropped, by, axis)
-            dropped, side = dropped | moved, side + by
+            dropped = dropped | moved
     return dropped
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dropblock_core.native.library import MaskArguments, UnitsArguments, library
-from dropblock_core.stream import Batch, Segments, philox_key, threshold_word, thresholds
+from dropblock_core.mask import row_starts
+from dropblock_core.native.library import SWITCH, MaskArguments, UnitsArguments, library
+from dropblock_core.stream import Batch, Segments, doublings, philox_key, threshold_word, thresholds
 
 DTYPES = {"float32": 0, "float64": 1, "bfloat16": 2, "float16": 3}
 
@@ -28,6 +29,11 @@ def draw(batch: Batch, state: int, *, channels_last: bool = False, parallel_for:
     `state` is the address of ``state_words(samples * maps * units)`` words, `parallel_for` that of the caller's way to
     run a function on threads.
     """
+    if batch.maps * batch.segments.per_map >= 2**32:
+        raise ValueError(
+            f"a sample of {batch.maps:,} maps of {batch.segments.feat} has 2^32 segments or more, which the C library "
+            f"does not count: set {SWITCH}=0 to draw its mask in NumPy"
+        )
     t = threshold_word(batch.gamma)
     bits = batch.samples * batch.maps * batch.segments.units
     if t == 0:  # draws nothing, and its thresholds, 2^32, are no words
@@ -45,9 +51,10 @@ def _known(samples: int, maps: int, segments: Segments, t: int, channels_last: b
     """What a call with these sizes has in common with the next one, and the arrays that it points to."""
     feat, units = segments.feat, segments.units
     apart = maps if channels_last else 1  # bits from one unit of a map to the next
-    anchors = np.arange(units, dtype=np.int64).reshape(feat)[tuple(slice(v) for v in segments.valid)]
-    row_start = anchors[..., 0].reshape(-1) * apart
-    shifts = np.array([by * apart for by in _shifts(segments)] or [0], np.int64)
+    row_start = row_starts(segments) * apart
+    strides = (apart * prod(feat[axis + 1 :]) for axis in range(len(feat)))
+    grown = zip(segments.block, strides, strict=True)
+    shifts = np.array([by * stride for side, stride in grown for by in doublings(side)], np.int64)
     table = np.array(thresholds(t, segments.length), np.uint32)
     arguments = MaskArguments(
         samples=samples,
@@ -64,7 +71,7 @@ def _known(samples: int, maps: int, segments: Segments, t: int, channels_last: b
         unit_stride=apart,
         row_start=row_start.ctypes.data,
         shifts=shifts.ctypes.data,
-        n_shifts=shifts.size if shifts[0] else 0,
+        n_shifts=shifts.size,
     )
     if segments.packed:
         for position in range(segments.length):
@@ -79,18 +86,6 @@ def _known(samples: int, maps: int, segments: Segments, t: int, channels_last: b
         arguments.maps_a_piece, arguments.piece_bits = maps_a_piece, piece_bits
         arguments.pieces_a_task = whole * max(1, TASK_BITS // (whole * piece_bits))
     return bytes(arguments), (row_start, shifts, table)
-
-
-def _shifts(segments: Segments) -> list[int]:
-    """The shift-ors that grow a seed to its block, in units: log2(block_size) an axis."""
-    found = []
-    for axis, wanted in enumerate(segments.block):
-        stride, side = prod(segments.feat[axis + 1 :]), 1
-        while side < wanted:
-            by = min(side, wanted - side)
-            found.append(by * stride)
-            side += by
-    return found
 
 
 def count(state: int, scopes: int, span: int) -> Any:

@@ -54,7 +54,7 @@ def native_status() -> str:
     """Whether ``drop_block`` runs in C on this CPU, and if not, why: then it runs in NumPy, with the same results.
 
     It raises no errors, and neither does anything else where the library cannot be loaded. The environment variable
-    ``DROPBLOCK_NATIVE=0``, set before the first call, switches it off.
+    ``DROPBLOCK_NATIVE=0``, set before the first call, switches it off, as does anything else but 1.
 
     >>> from dropblock_core import native_status
     >>> native_status().split(":")[0] in ("on", "off")
@@ -65,8 +65,8 @@ def native_status() -> str:
 
 @functools.cache
 def _loaded() -> tuple[Any, str]:
-    if os.environ.get(SWITCH) == "0":
-        return None, f"off: {SWITCH}=0"
+    if (switch := os.environ.get(SWITCH, "1")) != "1":
+        return None, f"off: {SWITCH}={switch}"
     if sys.byteorder != "little":
         return None, "off: this machine is big-endian, and the bits of a mask are counted from the little end"
     if not FILE.exists():

@@ -72,6 +72,12 @@ def test_r13_a_mask_has_the_bits_of_the_reference(
     assert dropped == np.unpackbits(wanted).sum()
 
 
+def test_a_sample_too_large_for_the_librarys_counters_is_refused_before_anything_is_written() -> None:
+    batch = Batch(0, 1, 2**32, Segments.of((1,), (1,)), 0.5)
+    with pytest.raises(ValueError, match="has 2\\^32 segments or more, .* set DROPBLOCK_NATIVE=0"):
+        calls.draw(batch, 0)
+
+
 def laid_out(x: np.ndarray[Any, Any], rng: random.Random) -> np.ndarray[Any, Any]:
     """The same values in some memory layout."""
     unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
@@ -186,6 +192,11 @@ def _switched_off(patch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return "off: DROPBLOCK_NATIVE=0"
 
 
+def _switched_off_in_words(patch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    patch.setenv("DROPBLOCK_NATIVE", "off")
+    return "off: DROPBLOCK_NATIVE=off"
+
+
 def _big_endian(patch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     patch.setattr("sys.byteorder", "big")
     return "off: this machine is big-endian"
@@ -198,7 +209,14 @@ def _of_another_version(patch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     "obstacle",
-    [_missing, _no_library, _switched_off, _big_endian, pytest.param(_of_another_version, marks=needs_library)],
+    [
+        _missing,
+        _no_library,
+        _switched_off,
+        _switched_off_in_words,
+        _big_endian,
+        pytest.param(_of_another_version, marks=needs_library),
+    ],
 )
 def test_what_stands_in_the_way_is_said_and_numpy_does_the_work(
     obstacle: Callable[[pytest.MonkeyPatch, Path], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
