@@ -74,7 +74,7 @@ def test_r13_a_mask_has_the_bits_of_the_reference(
 
 def test_a_sample_too_large_for_the_librarys_counters_is_refused_before_anything_is_written() -> None:
     batch = Batch(0, 1, 2**32, Segments.of((1,), (1,)), 0.5)
-    with pytest.raises(ValueError, match="has 2\\^32 segments or more, .* set DROPBLOCK_NATIVE=0"):
+    with pytest.raises(ValueError, match=r"has 2\^32 segments or more, .* set DROPBLOCK_NATIVE=0"):
         calls.draw(batch, 0)
 
 
