@@ -49,7 +49,7 @@ def in_threads(file: str) -> None:
         samples, maps = rng.randint(1, 6), rng.choice([1, 3, 5, 64, 128])
         units = samples * maps * segments.units
         state, x, y = np.empty(calls.state_words(units), np.uint64), np.ones(units, np.float32), np.empty(units, "f4")
-        batch, scale = Batch(seed, samples, maps, segments, rng.choice([0.01, 0.3])), np.array(1.5)
+        batch, scale = Batch(seed, samples, maps, segments, rng.choice([0.01, 0.3])), np.array(1.5, "f4")
         calls.draw(batch, state.ctypes.data, channels_last=rng.random() < 0.5, parallel_for=threads)
         rows = calls.Rows.of(samples, maps, maps, segments.units, 1, False)
         places = (array.ctypes.data for array in (x, y, state, scale))

@@ -1,4 +1,4 @@
-"""drop_block for PyTorch: it checks its arguments here, and `ops` draws and applies the mask."""
+"""drop_block for PyTorch: it checks its arguments here, and `eager` or `ops` draws and applies the mask."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dropblock_core import validate
-from dropblock_torch import distributed, keys, ops
+from dropblock_torch import distributed, eager, keys, ops
 from dropblock_torch.engines.plan import is_channels_last
 
 
@@ -72,14 +72,13 @@ def drop_block(
     try:
         validate.no_foreign_keywords(foreign)
         feat = _activations(x)
-        _check_keep_prob(keep_prob, renorm, calibrated)
-        sides, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
-        block = validate.clipped(sides, feat)
+        keep_prob = _probability(keep_prob, renorm, calibrated)
+        block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
         keys.check(seed, generator, x.device)
         # Inside a compiler sample_offset may be symbolic; then `ops.mask` checks its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
-            validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
-        validate.counter_word("stream", stream)
+            sample_offset = validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
+        stream = validate.counter_word("stream", stream)
         distributed.check(process_group, renorm)
     except (TypeError, ValueError) as error:
         if not torch.compiler.is_compiling():
@@ -95,11 +94,13 @@ def drop_block(
     layout = is_channels_last(x)
     settings = block, per_channel, renorm
     others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
-    state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
+    is_eager = eager.takes(x)
+    mask, operand = (eager.mask, keep_prob) if is_eager else (ops.mask, _operand(keep_prob))
+    state, scale, dropped = mask(key, operand, x.shape, *settings, *others)
     if process_group is not None:
         count = x.numel() if per_channel else x.numel() // x.shape[1]
         scale = distributed.shared_factor(dropped, count, process_group, dtype)
-    apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
+    apply = eager.apply if is_eager else ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
     y = apply(x, state, scale, *settings, layout)
     return x.copy_(y) if inplace else y
 
@@ -121,28 +122,25 @@ def _activations(x: Any) -> list[int]:
     return feat
 
 
-def _check_keep_prob(keep_prob: Any, renorm: Any, calibrated: bool) -> None:
-    """Raise unless keep_prob is a probability. Its value is not looked at where the host does not have it."""
-    if isinstance(keep_prob, Tensor) and (keep_prob.numel() != 1 or not keep_prob.dtype.is_floating_point):
-        raise TypeError(
-            f"keep_prob is a tensor of shape {tuple(keep_prob.shape)} and dtype {keep_prob.dtype}: "
-            "keep_prob is one number, as a tensor of one element and of a floating dtype"
-        )
-    if _is_on_device(keep_prob):
-        if calibrated or renorm == "expected":
-            option = "calibrated=True" if calibrated else 'renorm="expected"'
-            raise ValueError(
-                f"keep_prob is on {keep_prob.device} with {option}: that is solved on the host, and fetching keep_prob "
-                "would wait for the device; pass it as a float"
+def _probability(keep_prob: Any, renorm: Any, calibrated: bool) -> float | Tensor:
+    """keep_prob as a number where the host may know it, and else as it is; raises unless it is a probability."""
+    if isinstance(keep_prob, Tensor):
+        if keep_prob.numel() != 1 or not keep_prob.dtype.is_floating_point:
+            raise TypeError(
+                f"keep_prob is a tensor of shape {tuple(keep_prob.shape)} and dtype {keep_prob.dtype}: "
+                "keep_prob is one number, as a tensor of one element and of a floating dtype"
             )
-    elif not torch.compiler.is_compiling():
-        validate.probability("keep_prob", keep_prob.item() if isinstance(keep_prob, Tensor) else keep_prob)
-    elif not isinstance(keep_prob, (float, Tensor)):  # inside a compiler these may have no value yet
-        validate.probability("keep_prob", keep_prob)
-
-
-def _is_on_device(keep_prob: Any) -> bool:
-    return isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
+        if keep_prob.device.type != "cpu":
+            if calibrated or renorm == "expected":
+                option = "calibrated=True" if calibrated else 'renorm="expected"'
+                raise ValueError(
+                    f"keep_prob is on {keep_prob.device} with {option}: that is solved on the host, and fetching "
+                    "keep_prob would wait for the device; pass it as a float"
+                )
+            return keep_prob
+    if torch.compiler.is_compiling() and isinstance(keep_prob, (float, Tensor)):  # these may have no value yet
+        return keep_prob
+    return validate.probability("keep_prob", keep_prob.item() if isinstance(keep_prob, Tensor) else keep_prob)
 
 
 def _operand(keep_prob: float | Tensor) -> Tensor:
@@ -150,15 +148,11 @@ def _operand(keep_prob: float | Tensor) -> Tensor:
     if isinstance(keep_prob, Tensor):
         return keep_prob.detach().reshape(1)
     # The product keeps a symbolic float symbolic; torch.tensor would make the compiler ask for its value.
-    return torch.ones((), dtype=torch.float64, device="cpu") * (
-        keep_prob if isinstance(keep_prob, (int, float)) else float(keep_prob)
-    )
+    return torch.ones((), dtype=torch.float64, device="cpu") * keep_prob
 
 
 def _drops_nothing(x: Tensor, keep_prob: float | Tensor) -> bool:
     """Whether `x` itself is the answer, as far as the host may know (rule R1)."""
     if torch.compiler.is_compiling():
         return False
-    if x.numel() == 0 or _is_on_device(keep_prob):
-        return x.numel() == 0
-    return (keep_prob.item() if isinstance(keep_prob, Tensor) else float(keep_prob)) == 1.0
+    return x.numel() == 0 or (not isinstance(keep_prob, Tensor) and keep_prob == 1.0)

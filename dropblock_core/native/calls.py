@@ -121,7 +121,7 @@ class Rows:
 def apply(x: int, y: int, state: int, scale: int, rows: Rows, dtype: str, *, parallel_for: int | None = None) -> None:
     """Lines 7 and 8: ``y = x * scale``, +0 where dropped, rounded once.
 
-    `scale` is the address of the factors, float64; the product is made in float32, or in float64 for float64.
+    `scale` is the address of the factors, in the type that the product is made in: float64 for float64, else float32.
     """
     arguments = UnitsArguments(
         x, y, state, scale, rows.rows, rows.row, rows.rows_a_mask, rows.rows_a_scale, rows.bit_a_row, DTYPES[dtype]

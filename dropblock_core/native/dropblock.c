@@ -372,7 +372,7 @@ typedef struct {
     const char *x;
     char *y;
     const uint64_t *state;
-    const double *scale;
+    const void *scale; /* in the type of the product: double for doubles, else float */
     /* Memory is rows of `row` elements. So many rows after one another have the same bits, or the same factor; where
      * `bit_a_row`, one bit serves all of a row (channels that share a mask, and are last). */
     int64_t rows, row, rows_a_mask, rows_a_scale, bit_a_row, dtype;
@@ -393,7 +393,8 @@ static void units_tasks(int64_t begin, int64_t end, void *context) {
     for (int64_t units; at < stop; at += units) {
         int64_t row = at / u->row, left = (row + 1) * u->row - at;
         units = left < stop - at ? left : stop - at;
-        double scale = u->scale[row / u->rows_a_scale];
+        int64_t scope = row / u->rows_a_scale;
+        double scale = u->dtype == F64 ? ((const double *)u->scale)[scope] : ((const float *)u->scale)[scope];
         const char *x = u->x + at * size;
         char *y = u->y + at * size;
         if (!u->bit_a_row) {
@@ -413,4 +414,4 @@ API void dropblock_apply(units_t *u, parallel_for_t *parallel_for) {
 }
 
 /* The layout of the structures above, which the caller must know. */
-API int32_t dropblock_abi(void) { return 2; }
+API int32_t dropblock_abi(void) { return 3; }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("libdropblock.so")
-ABI = 2  # of the structures below
+ABI = 3  # of the structures below
 SWITCH = "DROPBLOCK_NATIVE"
 
 _word, _number, _pointer = ctypes.c_uint32, ctypes.c_int64, ctypes.c_void_p

@@ -42,6 +42,6 @@ def _fill(y: Array, x: Array, call: Call, seed: int, *, channels_last: bool) -> 
     if scale is None:
         counts = dropped if scopes == 1 else calls.count(state.ctypes.data, scopes, call.count)
         scale = factor(counts, call.count)
-    scale = np.asarray(scale, np.float64)
+    scale = np.asarray(scale, np.float64 if x.dtype == np.float64 else np.float32)
     rows = calls.Rows.of(call.samples, channels, call.maps, units, scopes, channels_last)
     calls.apply(x.ctypes.data, y.ctypes.data, state.ctypes.data, scale.ctypes.data, rows, x.dtype.name)

@@ -151,7 +151,7 @@ def test_r09_every_number_of_a_half_type_is_rounded_once(
     for dtype in (np.float16, ml_dtypes.bfloat16):
         x = np.arange(2**16, dtype=np.uint16).view(dtype)
         for factor in (1.0, 1.1, 4 / 3, 2.0, 1 / 3, 0.0, 1e-6, 3e7):
-            y, scale = np.empty_like(x), np.array(factor)
+            y, scale = np.empty_like(x), np.array(factor, np.float32)
             calls.apply(x.ctypes.data, y.ctypes.data, state.ctypes.data, scale.ctypes.data, rows, np.dtype(dtype).name)
             with np.errstate(all="ignore"):
                 assert_equal(y, (x.astype(np.float32) * np.float32(factor)).astype(dtype), f"{dtype} {factor}")

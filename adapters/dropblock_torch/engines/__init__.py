@@ -34,6 +34,11 @@ def of(x: Tensor) -> Any:
             name = "host" if library() is None else "native"
         else:
             name = "gpu" if device == "cuda" and _has_triton() else "tensors"
+    return _named(name)
+
+
+@functools.cache
+def _named(name: str) -> Any:
     return importlib.import_module(f"dropblock_torch.engines.{name}")
 
 

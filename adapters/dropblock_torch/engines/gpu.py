@@ -31,7 +31,7 @@ def state_bytes(plan: Plan) -> int:
     return -(-plan.samples * plan.maps * plan.units // 32) * 4
 
 
-def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
+def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     segments, device = plan.segments, key.device
     state = torch.empty(state_bytes(plan), dtype=torch.uint8, device=device)
@@ -43,7 +43,7 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     words = state.view(torch.int32)
     work = torch.empty(kernels.TABLE.value + 2, dtype=torch.int64, device=device)
     table, ticket = work, work[-1:]
-    is_here = keep_prob.device.type != "cpu"
+    is_here = isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
     t = 0 if is_here else threshold_word(call.gamma)
     cleared = max(words.numel(), made.dropped.numel())
     block = _block(cleared, LARGEST)

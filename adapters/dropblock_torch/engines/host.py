@@ -17,7 +17,7 @@ __all__ = ["WAITS", "apply", "mask", "state_bytes"]
 WAITS = True
 
 
-def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
+def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     low, high = key.tolist()
     dropped = dropped_units(call.batch(low | high << 32))

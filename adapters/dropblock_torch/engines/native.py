@@ -20,7 +20,7 @@ def state_bytes(plan: Plan) -> int:
     return 8 * calls.state_words(plan.samples * plan.maps * plan.units)
 
 
-def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
+def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     low, high = key.tolist()
     state = torch.empty(state_bytes(plan), dtype=torch.uint8)
@@ -29,19 +29,18 @@ def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dt
     if call.fixed_scale is not None:
         return Mask.fixed(state, call, dtype)
     if plan.scopes == 1:
-        return Mask.counted(state, torch.full((1,), dropped), call, dtype)
+        return Mask.of_one_scope(state, dropped, call, dtype)
     return Mask.counted(state, torch.from_numpy(calls.count(address, plan.scopes, call.count)), call, dtype)
 
 
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
     x, out, y = as_rows(x, plan)
-    factors = scale.double()
     calls.apply(
         x.data_ptr(),
         out.data_ptr(),
         state.data_ptr(),
-        factors.data_ptr(),
+        scale.data_ptr(),
         calls.Rows.of(plan.samples, plan.channels, plan.maps, plan.units, plan.scopes, plan.channels_last),
         str(x.dtype).removeprefix("torch."),
         parallel_for=parallel_for(),

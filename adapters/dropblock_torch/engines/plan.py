@@ -68,6 +68,13 @@ class Mask(NamedTuple):
         return cls(state, scale, torch.empty(0, dtype=torch.int64, device=state.device))
 
     @classmethod
+    def of_one_scope(cls, state: Tensor, dropped: int, call: Call, dtype: torch.dtype) -> Self:
+        """As `counted`, in the host's numbers: a tensor operation for each step takes longer than a small mask."""
+        kept = call.count - dropped
+        scale = torch.full((1,), call.count / kept if kept else 0.0, dtype=dtype)
+        return cls(state, scale, torch.full((1,), dropped))
+
+    @classmethod
     def counted(cls, state: Tensor, dropped: Tensor, call: Call, dtype: torch.dtype) -> Self:
         return cls(state, factor(dropped, call.count, dtype), dropped)
 

@@ -18,7 +18,7 @@ def state_bytes(plan: Plan) -> int:
     return -(-plan.samples * plan.maps * plan.units // 8)
 
 
-def mask(key: Tensor, keep_prob: Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
+def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     segments = plan.segments
     low, high = key.tolist()
