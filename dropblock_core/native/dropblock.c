@@ -125,43 +125,35 @@ static void philox(const uint32_t *group, int calls, uint32_t sample, uint32_t k
 
 /* position[i] += gap(u[i]) = #{j : u[i] < T_j} */
 CLONES static void skip(const uint32_t *restrict u, uint32_t *restrict position, int draws, const mask_t *m) {
+    const uint32_t quarter = m->length / 4;
     for (int first = 0; first < draws; first += LANES) {
-        uint32_t gap[LANES] = {0};
-        for (uint32_t j = 0; j < m->length; j++)
+        uint32_t gap[LANES] = {0}, lowest = UINT32_MAX;
+        for (int i = 0; i < LANES; i++) lowest = u[first + i] < lowest ? u[first + i] : lowest;
+        /* The thresholds fall, so fast where seeds are dense that nobody is below most of them. */
+        const uint32_t length = quarter && lowest >= m->thresholds[quarter - 1] ? quarter : m->length;
+        for (uint32_t j = 0; j < length; j++)
             for (int i = 0; i < LANES; i++) gap[i] += u[first + i] < m->thresholds[j];
         for (int i = 0; i < LANES; i++) position[first + i] += gap[i];
     }
 }
 
-/* The segments that may hold another seed: their numbers, where they go on, and what they drew. */
+/* Segments that may hold another seed, in ascending order: their numbers, where they go on, and what they drew. */
 typedef struct {
     uint32_t segment[4 * CALLS + LANES], position[4 * CALLS + LANES], u[4 * CALLS + LANES];
 } active_t;
 
-/* Set the seeds that the segments have come to, and keep the segments with room for another one. `group` gets the calls
+/* Note the seeds that the segments have come to, and keep the segments with room for another one. `group` gets the calls
  * of the generator for their next draws, and `u` the number of its call. Nothing here branches on what was drawn. */
-static int place(const mask_t *m, int64_t home, int left, active_t *a, uint32_t *group, int *calls) {
+static int note(uint32_t length, int left, active_t *a, uint32_t *seeds, uint32_t first, uint32_t *group, int *calls) {
     int going = 0, made = 0;
-    uint32_t before = UINT32_MAX, map = 0, map_end = 0;
-    int64_t map_home = home;
+    uint32_t before = UINT32_MAX;
     for (int i = 0; i < left; i++) {
         const uint32_t s = a->segment[i], position = a->position[i];
-        if (s >= map_end) { /* in ascending order */
-            map = s - map_end < m->per_map && map_end ? map + 1 : s / m->per_map;
-            map_end = (map + 1) * m->per_map;
-            map_home = home + map * m->map_stride;
-        }
-        const uint32_t inside = position < m->length, at = inside ? position : 0, g = s + m->per_map - map_end;
-        uint32_t row, column;
-        if (m->packed) row = g * m->packed + m->row_of[at], column = m->column_of[at];
-        else row = g / m->cuts, column = g % m->cuts * 32 + at;
-        const uint32_t is_seed = inside & (row < m->rows) & (column < m->width);
-        const int64_t bit = map_home + (is_seed ? m->row_start[row] + column * m->unit_stride : 0);
-        m->state[bit >> 6] |= (uint64_t)is_seed << (bit & 63);
-        const uint32_t stays = position + 1 < m->length;
+        seeds[s] |= (uint32_t)(position < length) << (position & 31);
+        const uint32_t stays = position + 1 < length;
         made += stays & (s >> 2 != before); /* four segments share a call */
         before = stays ? s >> 2 : before;
-        group[made ? made - 1 : 0] = before;
+        group[made ? made - 1 : 0] = first + before;
         a->segment[going] = s, a->position[going] = position + 1, a->u[going] = (uint32_t)made - 1;
         going += (int)stays;
     }
@@ -169,9 +161,32 @@ static int place(const mask_t *m, int64_t home, int left, active_t *a, uint32_t 
     return going;
 }
 
+/* Set `bits` from a bit on. Its neighbours may be another thread's words. */
+INLINE void set(uint64_t *state, int64_t bit, uint64_t bits) {
+    const uint64_t above = bits >> 1 >> (63 - (bit & 63));
+    state[bit >> 6] |= bits << (bit & 63);
+    if (above) state[(bit >> 6) + 1] |= above;
+}
+
+/* Set the seeds of one segment, number `s` of the map whose bits begin at `home`, a row of anchors at a time. */
+INLINE void place(const mask_t *m, int64_t home, uint32_t s, uint64_t seeds) {
+    const uint32_t across = m->packed ? m->width : 32;
+    while (seeds) {
+        const uint32_t line = m->packed ? m->row_of[__builtin_ctzll(seeds)] : 0;
+        const uint32_t row = m->packed ? s * m->packed + line : s / m->cuts, column = m->packed ? 0 : s % m->cuts * 32;
+        const uint32_t size = m->width - column < across ? m->width - column : across;
+        uint64_t bits = seeds >> line * across & ((1ull << size) - 1);
+        seeds &= ~(((1ull << across) - 1) << line * across);
+        if (row >= m->rows) break;
+        const int64_t bit = home + m->row_start[row] + column * m->unit_stride;
+        if (m->unit_stride == 1) set(m->state, bit, bits);
+        else for (; bits; bits &= bits - 1) set(m->state, bit + __builtin_ctzll(bits) * m->unit_stride, 1);
+    }
+}
+
 /* The seeds of the segments [from, to) of a sample. Few segments hold one, so each draw is for those left. */
 static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t to) {
-    uint32_t group[CALLS + LANES], words[4][CALLS];
+    uint32_t group[CALLS + LANES], words[4][CALLS], seeds[4 * CALLS], touched[4 * CALLS];
     active_t a;
     const uint32_t number = m->sample_offset + (uint32_t)sample, last = m->thresholds[m->length - 1];
     for (int64_t first = from / 4; 4 * first < to; first += CALLS) {
@@ -182,16 +197,26 @@ static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t
             for (int lane = 0; lane < 4; lane++) {
                 int64_t s = 4 * (first + i) + lane;
                 uint32_t u = words[lane][i];
-                a.segment[left] = (uint32_t)s, a.position[left] = 0, a.u[left] = u;
+                a.segment[left] = (uint32_t)(4 * i + lane), a.position[left] = 0, a.u[left] = u;
                 left += (u >= last) & (s >= from) & (s < to); /* the others' first gap leaves the segment */
             }
+        const int n_touched = left;
+        memcpy(touched, a.segment, sizeof *touched * left);
+        for (int i = 0; i < left; i++) seeds[touched[i]] = 0;
         for (uint32_t k = 1; left; k++) {
             memset(&a.u[left], 0, sizeof(uint32_t) * LANES), memset(&a.position[left], 0, sizeof(uint32_t) * LANES);
             skip(a.u, a.position, left, m);
-            left = place(m, sample * m->sample_stride, left, &a, group, &calls);
+            left = note(m->length, left, &a, seeds, (uint32_t)first, group, &calls);
             memset(&group[calls], 0, sizeof(uint32_t) * LANES);
             philox(group, calls, number, k, m, words);
             for (int i = 0; i < left; i++) a.u[i] = words[a.segment[i] & 3][a.u[i]];
+        }
+        uint32_t map = (uint32_t)(4 * first / m->per_map), map_start = map * m->per_map;
+        for (int i = 0; i < n_touched; i++) {
+            const uint32_t s = (uint32_t)(4 * first) + touched[i];
+            if (s - map_start >= m->per_map)
+                map = s - map_start < 2 * m->per_map ? map + 1 : s / m->per_map, map_start = map * m->per_map;
+            place(m, sample * m->sample_stride + map * m->map_stride, s - map_start, seeds[touched[i]]);
         }
     }
 }
