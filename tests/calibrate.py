@@ -20,9 +20,9 @@ from dropblock_conformance.result import Outcome
 from dropblock_conformance.running.run import Run
 from dropblock_conformance.subjects import load
 from tests.mutants import MUTANTS
+from tests.shared.generated import write_generated
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
-BEGIN, END = "<!-- begin: make calibrate -->", "<!-- end: make calibrate -->"
 # A wide margin plans small samples: whether p-values are honest does not depend on it.
 SMALL = Profile("calibration", margin=0.2, examples=1, programs=1, drawn_laws=1, timeout=60)
 LEVELS = (0.5, 0.1, 0.05, 0.01, 0.001)
@@ -116,12 +116,6 @@ def document(seeds: int, runs: int, kills: int, workers: int) -> str:
     return "\n".join(lines)
 
 
-def write_generated(begin: str, end: str, generated: str) -> None:
-    """Put what was measured between two marks of the document."""
-    before, rest = DOCUMENT.read_text().split(begin)
-    DOCUMENT.write_text(f"{before}{begin}\n\n{generated}\n\n{end}{rest.split(end)[1]}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="seeds for p-values")
@@ -130,7 +124,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     generated = document(**vars(arguments))
-    write_generated(BEGIN, END, generated)
+    write_generated(DOCUMENT, "make calibrate", generated)
     print(generated)
 
 

@@ -11,10 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 from dropblock_conformance.result import Outcome
 from dropblock_conformance.running.run import Run
-from tests.calibrate import write_generated
+from tests.calibrate import DOCUMENT
 from tests.mutants import WILD
+from tests.shared.generated import write_generated
 
-BEGIN, END = "<!-- begin: make judge-wild -->", "<!-- end: make judge-wild -->"
 KILLED = (Outcome.DEVIATES, Outcome.CRASHED)
 # The checks that look at a cause, by the beginning of their ids: asked first.
 LOOKS_AT = {
@@ -94,7 +94,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.workers) as pool:
         generated = document(pool.map(judge, arguments.names or WILD))
     if not arguments.names:
-        write_generated(BEGIN, END, generated)
+        write_generated(DOCUMENT, "make judge-wild", generated)
     print(generated)
 
 

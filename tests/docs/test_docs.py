@@ -17,11 +17,11 @@ from dropblock_conformance.checks import all_checks
 from dropblock_conformance.cli import main
 from dropblock_conformance.judging.profile import PROFILES
 from dropblock_core import expected_keep, gamma
-from tests import judge_wild
-from tests.calibrate import BEGIN, END
+from tests.calibrate import DOCUMENT
 from tests.conformance.support import PROFILES_OF_TESTS
 from tests.mutants import MUTANTS, WILD
 from tests.mutants.variants import VARIANTS, WRONG
+from tests.shared.generated import read_generated
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -281,12 +281,12 @@ def test_profiles_are_as_the_documents_say() -> None:
 
 
 def test_measured_figures_are_of_the_mutants_there_are() -> None:
-    generated = STATISTICS.split(BEGIN)[1].split(END)[0]
+    generated = read_generated(DOCUMENT, "make calibrate")
     assert set(re.findall(r"^\| (\w+) \| .* of \d+ \|$", generated, re.MULTILINE)) == set(MUTANTS)
 
 
 def test_every_wild_mutant_that_conforms_is_named_among_what_cannot_be_seen() -> None:
-    generated = STATISTICS.split(judge_wild.BEGIN)[1].split(judge_wild.END)[0]
+    generated = read_generated(DOCUMENT, "make judge-wild")
     assert f" of {len(WILD)} are killed" in generated
     unseen = STATISTICS.split("## What the suite cannot see")[1].split("\n## ")[0]
     left = re.findall(r"^\| (\w+) \| (.*) \| (\w+).* \|$", generated.split("not killed:")[1], re.MULTILINE)[1:]
