@@ -1,6 +1,7 @@
 """Is the judge fair, and does it see? Measured on the reference and the mutants, into docs/statistics.md.
 
-`make calibrate` takes about ten minutes on two cores; the calibration test of tests/conformance does the same on a smaller scale.
+`make calibrate` takes about ten minutes on two cores. The calibration test of tests/conformance does the same on a
+smaller scale.
 """
 
 import argparse
