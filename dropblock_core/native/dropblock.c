@@ -184,21 +184,32 @@ INLINE void place(const mask_t *m, int64_t home, uint32_t s, uint64_t seeds) {
     }
 }
 
+/* highest[i] = the highest draw of a call's four */
+CLONES static void of_four(uint32_t words[restrict 4][CALLS], int calls, uint32_t *restrict highest) {
+    for (int i = 0; i < calls; i++) {
+        const uint32_t a = words[0][i] > words[1][i] ? words[0][i] : words[1][i];
+        const uint32_t b = words[2][i] > words[3][i] ? words[2][i] : words[3][i];
+        highest[i] = a > b ? a : b;
+    }
+}
+
 /* The seeds of the segments [from, to) of a sample. Few segments hold one, so each draw is for those left. */
 static void draw_segments(const mask_t *m, int64_t sample, int64_t from, int64_t to) {
-    uint32_t group[CALLS + LANES], words[4][CALLS], seeds[4 * CALLS], touched[4 * CALLS];
+    uint32_t group[CALLS + LANES], highest[CALLS], words[4][CALLS], seeds[4 * CALLS], touched[4 * CALLS];
     active_t a;
     const uint32_t number = m->sample_offset + (uint32_t)sample, last = m->thresholds[m->length - 1];
     for (int64_t first = from / 4; 4 * first < to; first += CALLS) {
         int calls = (int)((to + 3) / 4 - first < CALLS ? (to + 3) / 4 - first : CALLS), left = 0;
         for (int i = 0; i < calls + LANES; i++) group[i] = (uint32_t)(first + i);
         philox(group, calls, number, 0, m, words);
-        for (int i = 0; i < calls; i++)
-            for (int lane = 0; lane < 4; lane++) {
-                int64_t s = 4 * (first + i) + lane;
-                uint32_t u = words[lane][i];
-                a.segment[left] = (uint32_t)(4 * i + lane), a.position[left] = 0, a.u[left] = u;
-                left += (u >= last) & (s >= from) & (s < to); /* the others' first gap leaves the segment */
+        of_four(words, calls, highest);
+        int some = 0; /* calls with a draw whose gap does not leave its segment */
+        for (int i = 0; i < calls; i++) group[some] = (uint32_t)i, some += highest[i] >= last;
+        for (int c = 0; c < some; c++)
+            for (uint32_t lane = 0, i = group[c]; lane < 4; lane++) {
+                const int64_t s = 4 * (first + i) + lane;
+                a.segment[left] = 4 * i + lane, a.position[left] = 0, a.u[left] = words[lane][i];
+                left += (words[lane][i] >= last) & (s >= from) & (s < to);
             }
         const int n_touched = left;
         memcpy(touched, a.segment, sizeof *touched * left);

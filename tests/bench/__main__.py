@@ -1,121 +1,67 @@
-"""Measure drop_block: time as ratios within one run, and peak memory. `make bench` prints the table.
+"""Measure drop_block: time as ratios within one run, memory, and how cost grows. `make bench` writes the document.
 
-Nothing here is asserted: speed depends on the machine and on who else uses it. The contenders of a shape take turns, so
-that a busy moment hits all of them, in another order each round, since who comes after a large array is freed pays for
-its pages; the median of each counts. Threads and allocator are as a user has them. ``python -m tests.bench jax`` runs
-one framework.
+Nothing here is asserted: speed depends on the machine and on who else uses it. ``python -m tests.bench jax`` measures
+one framework, and ``--print`` leaves the document as it is.
 """
 
+import argparse
 import importlib
-import itertools
 import json
-import platform
-import random
-import statistics
-import sys
-import time
-import tracemalloc
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.markdown import Markdown
 
-from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case
+from tests.bench import document, growth
+from tests.bench.cases import CASES, DENSE, OURS
+from tests.bench.measure import ROUNDS, Row, measure, torch_peak
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
-ROUNDS = 21
-FRAMEWORKS = ("numpy", "torch", "jax", "tf")
-PEAK_TARGET = 1.6
+PACKAGES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "tf": "tensorflow"}
 
 
-class Row(NamedTuple):
-    backend: str
-    case: Case
-    name: str
-    milliseconds: float
-    ratio: float  # to the floor
-    peak: float | None  # memory at its highest, as a multiple of input plus output; None where nobody counts it
+def remarks(name: str, rows: list[Row], *, keep: bool) -> list[str]:
+    """What is measured beside the time."""
+    if name == "numpy":
+        peaks = [f"{row.peak:.2f}" for row in rows if row.name == OURS and row.peak is not None]
+        return [f"Memory at its highest is {min(peaks)} to {max(peaks)} times input plus output (target 1.6)."]
+    if name != "torch":
+        return []
+    module = importlib.import_module("tests.bench.torch_rows")
+    bits = [module.saved_bits_a_unit(case) for case in [*CASES, DENSE[0]]]
+    sizes, laws = growth.by_units(), growth.by_law()
+    if not keep:
+        growth.draw(sizes, laws)
+    return [
+        f"Memory at its highest is {torch_peak(CASES[0]):.2f} times input plus output; a bit a unit more is 1.02. "
+        f"A call leaves {min(bits):.2f} to {max(bits):.2f} bits a unit for the backward pass.",
+        growth.table(sizes),
+    ]
 
 
-def peak(run: Callable[[], Any], x: np.ndarray[Any, Any]) -> float | None:
-    """Peak memory of a call as a multiple of input plus output, if the library reports its arrays to tracemalloc."""
-    tracemalloc.start()
-    y = run()
-    traced = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return (x.nbytes + traced) / (2 * x.nbytes) if isinstance(y, np.ndarray) and traced >= x.nbytes else None
-
-
-def measure(backend: Backend, case: Case) -> list[Row]:
-    x = np.random.default_rng(0).standard_normal(case.shape, np.float32)
-    contenders = backend.contenders(x, case)
-    peaks = {name: peak(run, x) for name, run in contenders.items()}  # also the first run of each, which is not timed
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    shuffled = random.Random(0)
-    for _ in range(ROUNDS):
-        for name, run in shuffled.sample(list(contenders.items()), len(contenders)):
-            start = time.perf_counter()
-            run()
-            times[name].append(1e3 * (time.perf_counter() - start))
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    return [Row(backend.name, case, name, t, t / medians[FLOOR], peaks[name]) for name, t in medians.items()]
-
-
-def show(rows: list[Row], backends: list[Backend]) -> None:
-    targets = {(backend.name, case): asked for backend in backends for case, asked in backend.targets.items()}
-    table = Table("float32", caption="floor: one read, one write a direction; peak: memory / (input + output)")
-    for column in ("median ms", "/ floor", "/ ours", "peak"):
-        table.add_column(column, justify="right")
-    console = Console()
-    verdicts = []
-    for (backend, case), group in itertools.groupby(rows, key=lambda row: (row.backend, row.case)):
-        times = {row.name: row for row in group}
-        ours = times[OURS]
-        table.add_section()
-        table.add_row(Text(f"{backend} {list(case.shape)}, block {case.block}, keep_prob {case.keep_prob}", "bold"))
-        for row in times.values():
-            memory = "" if row.peak is None else f"{row.peak:.2f}"
-            to_ours = row.milliseconds / ours.milliseconds
-            table.add_row(f"  {row.name}", f"{row.milliseconds:.1f}", f"{row.ratio:.1f}", f"{to_ours:.1f}", memory)
-        for target in targets.get((backend, case), []):
-            faster = times[target.contender].milliseconds / ours.milliseconds
-            met = faster >= target.at_least and 1 / faster <= target.at_most
-            asked = f"{faster:.1f} times as fast as {target.contender}, target >= {target.at_least}"
-            if not target.at_least:
-                asked = f"{1 / faster:.1f} times the {target.contender}, target <= {target.at_most}"
-            verdicts.append(f"{'met' if met else 'MISSED'}: {backend} {list(case.shape)} block {case.block}: {asked}")
-    console.print(table)
-    for verdict in verdicts:
-        console.print(Text(verdict), soft_wrap=True)
-    for row in rows:
-        if row.name == OURS and row.peak is not None and row.case == CASES[0]:
-            console.print(f"{row.backend}: peak is {row.peak:.2f} of input plus output, target <= {PEAK_TARGET}")
-
-
-def main(names: list[str]) -> None:
-    modules = {name: importlib.import_module(f"tests.bench.{name}_rows") for name in names or FRAMEWORKS}
-    backends = [backend for module in modules.values() for backend in module.BACKENDS]
-    rows = [row for backend in backends for case in backend.cases for row in measure(backend, case)]
-    show(rows, backends)
-    if "torch" in modules:
-        for case in [*CASES, DENSE[0]]:
-            bits = modules["torch"].saved_bits_a_unit(case)
-            print(f"torch saves {bits:.3f} bits a unit at {list(case.shape)} block {case.block}, target <= 1")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("frameworks", nargs="*", help=f"some of {', '.join(PACKAGES)}; all where none is named")
+    parser.add_argument("--print", action="store_true", dest="keep", help="leave docs/performance.md as it is")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.frameworks) - PACKAGES.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: choose out of {', '.join(PACKAGES)}")
+    report = {}
+    for name in arguments.frameworks or PACKAGES:
+        backends = importlib.import_module(f"tests.bench.{name}_rows").BACKENDS
+        rows = [row for backend in backends for case in backend.cases for row in measure(backend, case)]
+        framework = importlib.import_module(PACKAGES[name])
+        text = document.section(framework, rows, backends, remarks(name, rows, keep=arguments.keep))
+        Console().print(Markdown(text))
+        if not arguments.keep:
+            document.write(name, text)
+        report[name] = {
+            "conditions": document.conditions(framework),
+            "rows": [row._asdict() | {"case": row.case._asdict()} for row in rows],
+        }
     OUTPUT.parent.mkdir(exist_ok=True)
-    report = {
-        "rounds": ROUNDS,
-        "python": platform.python_version(),
-        **{name: version(name) for name in modules},
-        "machine": platform.machine(),
-        "rows": [row._asdict() | {"case": row.case._asdict()} for row in rows],
-    }
-    OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
+    OUTPUT.write_text(json.dumps({"rounds": ROUNDS, **report}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -66,4 +66,4 @@ def both(x: np.ndarray[Any, Any], case: Case) -> Contenders:
 
 BLOCKS = [Target(REDUCE_WINDOW, at_least=5.0), Target(DROPOUT, at_least=3.0)]
 TARGETS = {case: BLOCKS for case in CASES[:3]}
-BACKENDS = [Backend("jax forward", forward, TARGETS), Backend("jax forward + backward", both, TARGETS)]
+BACKENDS = [Backend("forward", forward, TARGETS), Backend("forward + backward", both, TARGETS)]

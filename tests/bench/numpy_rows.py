@@ -32,4 +32,4 @@ def contenders(x: np.ndarray[Any, Any], case: Case) -> Contenders:
     }
 
 
-BACKENDS = [Backend("numpy forward", contenders, {case: [Target(FLOOR, at_most=1.6)] for case in CASES})]
+BACKENDS = [Backend("forward", contenders, {case: [Target(FLOOR, at_most=1.6)] for case in CASES})]

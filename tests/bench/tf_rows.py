@@ -66,8 +66,8 @@ def contenders(
 XLA = {case: [Target(MAX_POOL, at_least=5.0), Target(DROPOUT, at_least=3.0)] for case in CASES[:3]}
 GRAPH = {case: [Target(MAX_POOL, at_least=1.0)] for case in CASES[:3]}
 BACKENDS = [
-    Backend("tf graph forward", partial(contenders, xla=False), GRAPH),
-    Backend("tf graph forward + backward", partial(contenders, way=both, xla=False), GRAPH),
-    Backend("tf XLA forward", partial(contenders, xla=True), XLA),
-    Backend("tf XLA forward + backward", partial(contenders, way=both, xla=True), XLA),
+    Backend("graph, forward", partial(contenders, xla=False), GRAPH),
+    Backend("graph, forward + backward", partial(contenders, way=both, xla=False), GRAPH),
+    Backend("XLA, forward", partial(contenders, xla=True), XLA),
+    Backend("XLA, forward + backward", partial(contenders, way=both, xla=True), XLA),
 ]

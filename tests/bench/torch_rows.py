@@ -1,6 +1,8 @@
 """PyTorch, beside torchvision's and timm's layers and its own dropout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,23 +10,28 @@ import torch
 import torch.nn.functional as F
 
 from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
-from dropblock_torch import drop_block
-from tests.bench.cases import CASES, DENSE, FLOOR, OURS, Backend, Case, Contenders, Target
+from dropblock_torch import DropBlock2d, drop_block
+from tests.bench.cases import CASES, DENSE, FLOOR, OTHER_DTYPES, OURS, TINY, Backend, Case, Contenders, Target
 
-TORCHVISION, TIMM, DROPOUT = "torchvision drop_block2d", "timm, per channel", "F.dropout"
+TORCHVISION, TIMM, DROPOUT = "torchvision", "timm", "F.dropout"
+Layer = Callable[[torch.Tensor], torch.Tensor]
 
 
-def layers_of(case: Case) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+def alone(case: Case) -> dict[str, Layer]:
+    """What runs in any dtype, whatever the block."""
+    return {
+        OURS: lambda x: drop_block(x, case.keep_prob, case.block),
+        FLOOR: lambda x: x * 1.1,
+        DROPOUT: lambda x: F.dropout(x, 1 - case.keep_prob),
+    }
+
+
+def with_others(case: Case) -> dict[str, Layer]:
     import_torchvision()
     from timm.layers.drop import drop_block_2d
     from torchvision.ops import drop_block2d
 
-    scale, drop = 1.1, 1 - case.keep_prob
-    layers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-        OURS: lambda x: drop_block(x, case.keep_prob, case.block),
-        FLOOR: lambda x: x * scale,
-        DROPOUT: lambda x: F.dropout(x, drop),
-    }
+    layers, drop = alone(case), 1 - case.keep_prob
     if case.block > 1:
         if case.block % 2:  # the only blocks it takes
             layers[TORCHVISION] = lambda x: drop_block2d(x, drop, case.block)
@@ -32,17 +39,34 @@ def layers_of(case: Case) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     return layers
 
 
-def forward(x: np.ndarray[Any, Any], case: Case) -> Contenders:
-    activations = torch.from_numpy(x)
-    return {name: lambda layer=layer: layer(activations) for name, layer in layers_of(case).items()}
+def with_modules(case: Case) -> dict[str, Layer]:
+    modules: dict[str, Layer] = {
+        "DropBlock2d": DropBlock2d(case.keep_prob, case.block),
+        "nn.Dropout": torch.nn.Dropout(1 - case.keep_prob),
+    }
+    return alone(case) | modules
 
 
-def both(x: np.ndarray[Any, Any], case: Case) -> Contenders:
-    activations, dy = torch.from_numpy(x).requires_grad_(), torch.ones(x.shape)
+def forward(x: np.ndarray[Any, Any], case: Case, layers: Callable[[Case], dict[str, Layer]]) -> Contenders:
+    activations = torch.from_numpy(x).to(getattr(torch, case.dtype))
+    return {name: lambda layer=layer: layer(activations) for name, layer in layers(case).items()}
+
+
+def both(x: np.ndarray[Any, Any], case: Case, layers: Callable[[Case], dict[str, Layer]]) -> Contenders:
+    activations = torch.from_numpy(x).to(getattr(torch, case.dtype)).requires_grad_()
+    dy = torch.ones_like(activations)
     return {
         name: lambda layer=layer: torch.autograd.grad(layer(activations), activations, dy)
-        for name, layer in layers_of(case).items()
+        for name, layer in layers(case).items()
     }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def saved_bits_a_unit(case: Case) -> float:
@@ -53,9 +77,26 @@ def saved_bits_a_unit(case: Case) -> float:
     return 8 * sum(saved) / y.numel()
 
 
-BLOCKS = [Target(TORCHVISION, at_least=60.0), Target(DROPOUT, at_least=15.0), Target(FLOOR, at_most=1.3)]
-TARGETS = {case: BLOCKS for case in CASES[:3]} | {DENSE[0]: [Target(DROPOUT, at_least=5.0)]}
+def targets(**floor: float) -> dict[Case, list[Target]]:
+    at_14x14 = [Target(TORCHVISION, at_least=60.0), Target(DROPOUT, at_least=15.0)]
+    of_dtypes = zip(OTHER_DTYPES, (2.0, 2.0, 3.0), strict=True)
+    return {
+        **{case: [Target(FLOOR, at_most=1.3, **floor)] for case in CASES},
+        CASES[0]: [*at_14x14, Target(FLOOR, at_most=1.3, **floor)],
+        **{case: [Target(FLOOR, at_most=at_most)] for case, at_most in of_dtypes},
+        DENSE[0]: [Target(DROPOUT, at_least=5.0)],
+    }
+
+
+SHAPES = [*CASES, *DENSE]
+AT_MOST_4 = {TINY: [Target(DROPOUT, at_most=4.0)]}
 BACKENDS = [
-    Backend("torch forward", forward, TARGETS, [*CASES, *DENSE]),
-    Backend("torch forward + backward", both, TARGETS, [*CASES, *DENSE]),
+    Backend("forward", partial(forward, layers=with_others), targets(or_more_by=0.5), SHAPES),
+    Backend("forward + backward", partial(both, layers=with_others), targets(), SHAPES),
+    Backend("forward", partial(forward, layers=alone), targets(), OTHER_DTYPES),
+    Backend("forward + backward", partial(both, layers=alone), targets(), OTHER_DTYPES),
+    Backend("forward, one thread", partial(forward, layers=alone), cases=SHAPES, within=one_thread),
+    Backend("forward + backward, one thread", partial(both, layers=alone), cases=SHAPES, within=one_thread),
+    Backend("forward", partial(forward, layers=with_modules), AT_MOST_4, [TINY], repeats=500),
+    Backend("forward + backward", partial(both, layers=with_modules), AT_MOST_4, [TINY], repeats=500),
 ]
