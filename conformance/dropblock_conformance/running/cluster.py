@@ -42,14 +42,13 @@ def run_on_cluster(orders: Sequence[Order], journal: Journal, address: str) -> G
             what = future.result()
             yield Progress(order, what)
             if isinstance(what, Result):
+                waiting[order].discard(what.id)
                 patience.note(order, what)
                 if patience.is_at_its_end(order):
                     gone.add(order)
                     left = [future for future, its_order in asked.items() if its_order == order]
                     client.cancel(left, force=True)
                     yield from (Progress(order, given_up(id, order.repeat(id))) for id in waiting.pop(order))
-                else:
-                    waiting[order].discard(what.id)
             if isinstance(what, Report):
                 waiting[order] = set(journal.unfinished(order))
                 for check_id in journal.unfinished(order):

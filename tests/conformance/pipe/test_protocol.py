@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dropblock_conformance.pipe import protocol
 from dropblock_conformance.pipe.protocol import ProtocolError, receive
 from dropblock_conformance.subject import DTYPES, Array
 
@@ -94,3 +95,25 @@ def test_bytes_that_are_missing_are_missed(cut: int) -> None:
     message = sent({}, np.ones(1), np.ones((2, 1)))
     with pytest.raises(ProtocolError, match=r"bytes were announced for an array of float64 \(\d,.*\), \d+ came"):
         receive(io.BytesIO(message[:-cut]))
+
+
+def test_a_line_without_end_is_read_no_further_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 100)
+    header = {"": "x" * 77}
+    assert len(sent(header)) == 100
+    assert receive(io.BytesIO(sent(header))) == (header, [])
+    pipe = io.BytesIO(b"x" * 10_000)
+    with pytest.raises(ProtocolError, match="a line of more than 100 bytes, which begins with b'xxx"):
+        receive(pipe)
+    assert pipe.tell() == 101
+
+
+def test_arrays_beyond_their_bound_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MOST_BYTES", 64)
+    message = sent({}, np.ones(4), np.ones(4))
+    assert receive(io.BytesIO(message)) is not None
+    message = sent({}, np.ones(4), np.ones(5))
+    pipe = io.BytesIO(message)
+    with pytest.raises(ProtocolError, match="arrays of 72 bytes were announced, more than any question has"):
+        receive(pipe)
+    assert pipe.tell() == message.index(b"\n") + 1

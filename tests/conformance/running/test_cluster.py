@@ -43,6 +43,7 @@ def wait(x, *, training, **arguments):
         time.sleep(0.01)
     return honest.call(x, training=training, **arguments)
 
+dying = Subject("dying", lambda x, **arguments: os._exit(3))
 patient = Subject("patient", wait, honest.claims, honest.grad, honest.schedule)
 
 def once():
@@ -128,6 +129,18 @@ def test_one_that_cannot_be_had_again_is_told_once_and_is_no_report_of_what_was_
     assert report.unavailable is not None
     assert "no second time" in report.unavailable
     assert not report.as_declared
+
+
+def test_one_that_dies_again_and_again_is_given_up(address: str) -> None:
+    checks = (*CHECKS, "mode.keep_prob_one", "output.dtype", "seed.lasting")
+    given = order("dying", *checks)
+    events = list(run_on_cluster([given], Journal(), address))
+    (report,) = reports([given], events)
+    assert sorted(result.id for result in report.results) == sorted(checks)
+    assert {result.outcome for result in report.results} == {"crashed"}
+    died = sum("died" in result.evidence for result in report.results)
+    assert 3 <= died <= 4  # the other worker was at its next one
+    assert sum("given_up" in result.evidence for result in report.results) == len(checks) - died
 
 
 def test_what_the_journal_has_is_not_asked_again(address: str, tmp_path: Path) -> None:
