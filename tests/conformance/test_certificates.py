@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+import dropblock_core
 from dropblock_conformance.cli import main
 from dropblock_conformance.reports import certificate
 from dropblock_conformance.reports.certificate import digest_of, is_unaltered
@@ -60,6 +63,26 @@ def certified(module: Name, certificates: dict[str, str], tmp_path: Path) -> Cal
         return file
 
     return certify
+
+
+@pytest.mark.parametrize("attribute", ["right", "wrong", "known"])
+def test_a_certificate_is_as_its_schema_says_which_knows_every_field(
+    attribute: str, certificates: dict[str, str]
+) -> None:
+    found = json.loads(certificates[attribute])
+    schema = json.loads(certificate.SCHEMA_FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(found, schema)
+    assert set(found) == set(schema["properties"])
+    for part in ("subject", "run", "suite", "conforms"):
+        assert set(found[part]) == set(schema["properties"][part]["properties"])
+    assert set(found["subject"]["claims"]) == set(schema["properties"]["subject"]["properties"]["claims"]["properties"])
+
+
+def test_a_built_in_subject_has_the_version_of_what_it_is() -> None:
+    assert certificate.version_of("numpy") == certificate.version_of("torch-compile") == dropblock_core.__version__
+    assert certificate.version_of("timm") == version("timm")
+    assert certificate.version_of("no_such_package:layer") is None
 
 
 def test_a_certificate_says_what_was_judged_by_what_and_how_it_came_out(certified: Callable[[str], Path]) -> None:

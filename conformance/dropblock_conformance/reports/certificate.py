@@ -12,13 +12,15 @@ from dropblock_conformance.checks import RULES
 from dropblock_conformance.reports.safe import finite
 from dropblock_conformance.result import Outcome, Report
 from dropblock_conformance.running.source import digest, digest_of_sources, digest_of_suite
+from dropblock_conformance.subjects import OURS
 
 SCHEMA = "dropblock-conformance-certificate/1"
+SCHEMA_FILE = Path(__file__).with_name("certificate.schema.json")
 RULES_VERSION = "1"  # of the rules R1 to R14, as docs/spec.md has them
 
 
 def certificate(report: Report, name: str) -> dict[str, Any]:
-    """What a report certifies; `name` is the subject's on the command line."""
+    """What a report certifies, as ``certificate.schema.json`` describes it; `name` is that on the command line."""
     found = {
         "schema": SCHEMA,
         "subject": {
@@ -61,7 +63,9 @@ def digest_of(found: dict[str, Any]) -> str:
 
 
 def version_of(name: str) -> str | None:
-    """The version of the distribution that a subject's module is of."""
+    """The version of the distribution that a subject's module is of; of ours, this one's."""
+    if name in OURS:  # where "numpy" is no module
+        return dropblock_core.__version__
     package = name.partition(":")[0].partition(".")[0]
     try:
         return version(packages_distributions().get(package, [package])[0])
