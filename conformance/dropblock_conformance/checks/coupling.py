@@ -20,9 +20,9 @@ from dropblock_conformance.judging.binomial import at_least
 from dropblock_conformance.judging.check import Check, Context, Finding, check, claim
 from dropblock_conformance.judging.configuration import Configuration
 from dropblock_conformance.judging.dtypes import dtype_named
-from dropblock_conformance.judging.exact import gravest
+from dropblock_conformance.judging.exact import gravest, unless_refused
 from dropblock_conformance.judging.inference import Verdict
-from dropblock_conformance.subject import Claims, Subject
+from dropblock_conformance.subject import Claims
 
 Signs = npt.NDArray[np.float32]
 Move = Callable[[Signs], Signs]
@@ -30,6 +30,8 @@ Move = Callable[[Signs], Signs]
 # By spatial rank: maps of which about half of the units are kept, whose grid of units without a common block looks the
 # same from every side.
 AT = {1: Configuration((44,), 3, 0.41), 2: Configuration((14, 14), 3, 0.51), 3: Configuration((8, 8, 8), 3, 0.71)}
+# Blocks of one unit at gamma 0.5: of two maps that avoid each other's seeds, one is the complement of the other.
+HALF = {1: Configuration((36,), 1, 0.5), 2: Configuration((6, 6), 1, 0.5), 3: Configuration((3, 3, 3), 1, 0.5)}
 MAPS = 256
 CALLS = 90
 COINS = 96  # a pair: nearly all fall alike for a twin, and many for less
@@ -111,8 +113,8 @@ def masks(context: Context, c: Configuration, samples: int, channels: int, seed:
     return np.asarray(y == 0)
 
 
-def _plan_row(subject: Subject, tests: int, maps: int) -> dict[str, Any]:
-    return {"configuration": str(AT[subject.claims.law_rank]), "tests": tests, "maps": maps}
+def _plan_row(c: Configuration, tests: int, maps: int) -> dict[str, Any]:
+    return {"configuration": str(c), "tests": tests, "maps": maps}
 
 
 def _of_a_call(what: str, is_claimed: str) -> Check:
@@ -127,21 +129,30 @@ def _of_a_call(what: str, is_claimed: str) -> Check:
         rule=RULE,
         effect=EFFECT,
         needs=claim(lambda s: getattr(s.claims, is_claimed), f"does not claim a mask per {what}"),
-        tests=lambda profile: 1,
-        plan=lambda subject, *_: [_plan_row(subject, 1, 2 * COINS * prod(maps_of(subject.claims)))],
+        tests=lambda profile: 2,
+        plan=lambda subject, *_: [
+            _plan_row(at[subject.claims.law_rank], 1, 2 * COINS * prod(maps_of(subject.claims))) for at in (AT, HALF)
+        ],
     )
     def all_pairs(context: Context) -> Finding:
         """Any two of 512 maps of a call are masked independently, however far apart, and one is no mirrored, turned or
-        shifted copy of another.
+        shifted copy of another. So are masks of half of the units, with blocks of one: there maps show that avoid each
+        other's seeds.
         """
         claims = context.subject.claims
-        c = AT[claims.law_rank]
         samples, channels = maps_of(claims)
-        coins = Coins(samples * channels, len(c.feat))
-        for _ in range(COINS):
-            pair = np.stack([masks(context, c, samples, channels, context.new_seed()) for _ in range(2)])
-            coins.toss(differences(pair.reshape(2, -1, *c.feat), c))
-        return coins.finding(lambda m: f"sample {m // channels} channel {m % channels}", context.alpha)
+
+        def finding(c: Configuration) -> Finding:
+            coins = Coins(samples * channels, len(c.feat))
+            for _ in range(COINS):
+                pair = np.stack([masks(context, c, samples, channels, context.new_seed()) for _ in range(2)])
+                coins.toss(differences(pair.reshape(2, -1, *c.feat), c))
+            return coins.finding(lambda m: f"sample {m // channels} channel {m % channels}", context.alpha)
+
+        found = [finding(AT[claims.law_rank])]
+        with unless_refused():
+            found.append(finding(HALF[claims.law_rank]))
+        return gravest(found)
 
     return all_pairs
 
@@ -158,7 +169,7 @@ all_samples, all_channels = _of_a_call("sample", "per_sample"), _of_a_call("chan
         lambda s: s.claims.per_sample or s.claims.per_channel, "claims one mask a call: see independence.calls"
     ),
     tests=lambda profile: 4,
-    plan=lambda subject, *_: [_plan_row(subject, 4, 4 * COINS * CALLS)],
+    plan=lambda subject, *_: [_plan_row(AT[subject.claims.law_rank], 4, 4 * COINS * CALLS)],
 )
 def all_calls(context: Context) -> Finding:
     """Any two of 90 calls are masked independently: of successive seeds, of seeds that differ in one bit, and of any

@@ -93,7 +93,7 @@ def lasting(context: Context) -> Finding:
         first: dict[int, Array] = {}
         for number in range(CALLS):
             which = number % len(calls)
-            if number % 2:
+            if (number + number // len(calls)) % 2:  # so that each call comes after one, and not after one
                 context.call(**{**calls[which], "seed": context.new_seed()}, training=False)
             if number % 5 == 4:
                 with unless_refused():

@@ -60,7 +60,7 @@ def kinds(claims: Claims, seed: int) -> list[Kind]:
         narrow = [((1, row), 1), ((column, 1), 1), ((3, row), 3), ((column, 3), 3)]
         found += [Kind(Configuration(feat, block, 0.7)) for feat, block in (*narrow, ((n, n + 1), 3))]
     if claims.per_sample and claims.per_channel:
-        found += [Kind(Configuration((9, 9), 3, 0.7), batch) for batch in ((1, 512), (512, 1), (3, 170))]
+        found += [Kind(Configuration((9, 9), 3, 0.7), batch) for batch in ((1, 512), (512, 1), (3, 171))]
     return found
 
 
@@ -82,8 +82,8 @@ def _plan(subject: Subject, profile: Profile, alpha: float, seed: int) -> list[d
 )
 def special(context: Context) -> Finding:
     """Eq. (1) holds for long sequences, for large maps, for maps of one or three rows or columns and for those whose
-    sides differ by 1, for blocks of 2 and of 9 or 11, for a keep_prob above 0.99, for one sample, one channel and three
-    samples. Sides are drawn from the run's seed.
+    sides differ by 1, for blocks of 2 and of 9 or 11, for a keep_prob above 0.99, for one sample, for one channel, and
+    for three samples of an odd number of channels. Sides are drawn from the run's seed.
     """
     found = kinds(context.subject.claims, context.seed)
     findings = [measure_law(context, kind.c, kind.measures, batch=kind.batch) for kind in found]

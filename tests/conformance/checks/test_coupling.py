@@ -12,7 +12,7 @@ from dropblock_conformance.checks import coupling
 from dropblock_conformance.checks.coupling import AT, MAPS, Coins, _least_alike, differences, moves
 from dropblock_conformance.judging.inference import Verdict
 from dropblock_core import keep_map
-from tests.mutants import MUTANTS
+from tests.mutants import MUTANTS, WILD
 
 from ..support import NUMPY, binomial
 
@@ -114,6 +114,20 @@ def test_a_pair_far_apart_is_found(check: str, axis: int) -> None:
     assert "mirrored along axis -2" in result.summary
 
 
+@pytest.mark.parametrize(
+    ("check", "mutant"),
+    [
+        ("independence.all_samples", "OpposedSamples"),
+        ("independence.all_channels", "OpposedChannels"),
+        ("seed.lasting", "EvaluationMovesOneCall"),
+    ],
+)
+def test_what_the_adversary_got_past_an_earlier_suite_is_found(check: str, mutant: str) -> None:
+    subject = WILD[mutant].build().subject(mutant)
+    (result,) = certify(subject, profile="tiny", checks=[check]).results
+    assert result.outcome == Outcome.DEVIATES
+
+
 CALLS = {
     "one bit is lost": lambda seed: seed & ~(1 << 20),
     "neighbours share": lambda seed: seed & ~1,
@@ -147,4 +161,5 @@ def test_a_wrong_law_is_no_dependence(check: str, mutant: str) -> None:
 
 def test_the_plan_says_how_many_maps_are_drawn() -> None:
     for check in (coupling.all_samples, coupling.all_channels):
-        assert check.plan(NUMPY, None, 1e-6, 0)[0]["maps"] == 2 * coupling.COINS * 2 * MAPS  # type: ignore[arg-type]
+        rows = check.plan(NUMPY, None, 1e-6, 0)  # type: ignore[arg-type]
+        assert [row["maps"] for row in rows] == [2 * coupling.COINS * 2 * MAPS] * 2
