@@ -85,7 +85,7 @@ class Call:
         """Whether the input itself is the answer, without drawing anything (rule R1), as far as the host knows."""
         return self.keep_prob == 1.0 or self.is_empty
 
-    @property
+    @cached_property
     def fixed_scale(self) -> float | None:
         """Line 8's factor where it needs no count (``renorm="expected"`` and ``"none"``), else None."""
         if is_counted(self.renorm):
@@ -94,7 +94,7 @@ class Call:
             return 1.0
         return expected_factor(self.gamma, self.segments.block, self.segments.feat)
 
-    @property
+    @cached_property
     def count(self) -> int:
         """count(M) of line 8 over the scope of `renorm`."""
         return int(scope_units(self.renorm, (self.samples, self.maps, *self.segments.feat)))

@@ -1,33 +1,34 @@
-"""The short way to an engine, for when nobody but PyTorch itself has to see what runs.
+"""drop_block at once, where nobody but PyTorch itself has to see what runs: without operators, and without checking
+again what was checked before.
 
-It has the functions of `ops`, without the operators: to call an operator that is written in Python takes longer than
-all the work on a small tensor. A compiler, a mode, a transform or a subclass of Tensor needs the operators.
+To call an operator that is written in Python takes longer than all the work on a small tensor. On a large one it still
+shows: its activations have driven from the cache whatever Python needs.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dropblock_torch import engines, ops
-from dropblock_torch.engines.plan import Mask, Plan
+from dropblock_core import validate
+from dropblock_core.call import Call
+from dropblock_torch import arguments, distributed, engines, keys, ops
+from dropblock_torch.engines.plan import Mask, Plan, is_channels_last, wide_dtype
 
 # PyTorch has no public names for these. A version that lacks one gets the operators.
 _modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
 _has_transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
 
-# As many as the layers that may take turns.
-_call = lru_cache(1024)(ops.checked_call)
-_plan = lru_cache(1024)(Plan.of)
+
+ON_DEVICE = object()  # in place of a keep_prob whose value the host does not know
 
 
 def takes(x: Tensor) -> bool:
     """Whether nobody but PyTorch itself has to see what is done with `x`."""
     return (
-        type(x) is Tensor
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()
+        and type(x) is Tensor
         and not torch.overrides.has_torch_function((x,))  # of a mode
         and not _modes()
         and not _has_transforms()
@@ -43,35 +44,126 @@ def _has_memory(x: Tensor) -> bool:
         return False
 
 
-def mask(key: Tensor, keep_prob: float | Tensor, shape: Sequence[int], *options: Any) -> Mask:
-    """``ops.mask``, which has the same arguments, but for keep_prob as a number too."""
-    engine = engines.of(key)
-    value = ops.host_value(keep_prob, waits=engine.WAITS) if isinstance(keep_prob, Tensor) else keep_prob
-    block_size, per_channel, renorm, *_, channels_last, dtype = options
-    plan = _plan(shape, block_size, per_channel, renorm, channels_last)
-    return engine.mask(key, keep_prob, _call(value, shape, *options), plan, dtype)
+def drop_block(
+    x: Tensor,
+    keep_prob: float | Tensor,
+    block_size: Any,
+    training: bool,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: float,
+    calibrated: bool,
+    seed: int | Tensor | None,
+    sample_offset: int,
+    stream: int,
+    generator: torch.Generator | None,
+    process_group: Any,
+    inplace: bool,
+    foreign: dict[str, Any],
+) -> Tensor:
+    """As :func:`dropblock_torch.drop_block`."""
+    if foreign:
+        validate.no_foreign_keywords(foreign)
+    engine = engines.of(x)
+    number: Any = keep_prob
+    if isinstance(keep_prob, Tensor):
+        number = keep_prob = arguments.probability(keep_prob, renorm, calibrated)
+    if isinstance(keep_prob, Tensor):
+        value = ops.host_value(keep_prob, waits=engine.WAITS)
+        number = ON_DEVICE if value is None else value
+    block = block_size if type(block_size) is tuple else (block_size,)
+    options = per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, type(block_size), *block
+    try:
+        known = _remembered(x.shape, x.dtype, is_channels_last(x), number, *options)
+    except TypeError:  # of an argument that has no hash, or one that is refused
+        known = None
+    if known is None:
+        known = _known(x.shape, x.dtype, is_channels_last(x), number, *options)
+    keys.check(seed, generator, x.device)
+    distributed.check(process_group, renorm)
+    if not training or known.call.drops_nothing:
+        return x
+    arguments.no_frozen_mask()
+    mask: Mask = engine.mask(keys.words_of(seed, generator, x.device), keep_prob, known.call, known.plan, known.dtype)
+    scale = mask.scale
+    if process_group is not None:
+        *_, dropped = mask.tensors(known.dtype)
+        scale = distributed.shared_factor(dropped, known.call.count, process_group, known.dtype)
+    y: Tensor = _Apply.apply(x, mask.state, scale, known)
+    return x.copy_(y) if inplace else y
 
 
-class Apply(torch.autograd.Function):
-    """Lines 7 and 8; `settings` are the last arguments of ``ops.apply``."""
+class Known(NamedTuple):
+    """What follows from arguments that were checked."""
+
+    call: Call
+    plan: Plan
+    dtype: torch.dtype  # of line 8's factors
+    settings: tuple[Any, ...]  # the last arguments of ``ops.apply``
+
+
+def _known(
+    shape: torch.Size,
+    dtype: torch.dtype,
+    channels_last: bool,
+    keep_prob: Any,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: float,
+    calibrated: bool,
+    sample_offset: int,
+    stream: int,
+    kind: type,
+    *block: Any,
+) -> Known:
+    """Check what does not differ from call to call; `kind` is the type of block_size."""
+    call = Call.checked(
+        shape,
+        dtype,
+        None if keep_prob is ON_DEVICE else keep_prob,
+        block if kind is tuple else block[0],
+        has_value=keep_prob is not ON_DEVICE,
+        per_channel=per_channel,
+        renorm=renorm,
+        gamma_scale=gamma_scale,
+        calibrated=calibrated,
+        sample_offset=sample_offset,
+        stream=stream,
+    )
+    arguments.multiplied(dtype)
+    settings = call.segments.block, bool(per_channel), call.renorm, channels_last
+    return Known(call, Plan.of(shape, *settings), wide_dtype(dtype), settings)
+
+
+# For as many layers as may take turns. Typed, since True and 7.0 are refused where 1 and 7 are not.
+_remembered = lru_cache(1024, typed=True)(_known)
+
+
+class _Apply(torch.autograd.Function):
+    """Lines 7 and 8. The factor of one scope is a number on the host."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, state: Tensor, scale: Tensor, settings: tuple[Any, ...]) -> Tensor:
-        ctx.settings = settings
-        ctx.save_for_backward(state, scale)
-        ctx.save_for_forward(state, scale)
-        return engines.of(x).apply(x, state, scale, _plan(x.shape, *settings))
+    def forward(ctx: Any, x: Tensor, state: Tensor, scale: Tensor | float, known: Known) -> Tensor:
+        ctx.known = known
+        ctx.scale, tensors = (None, (state, scale)) if isinstance(scale, Tensor) else (scale, (state,))
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        return engines.of(x).apply(x, state, scale, known.plan)
 
     @staticmethod
     def jvp(ctx: Any, dx: Tensor, *_: Any) -> Tensor:
-        return ops.Apply.apply(dx, *ctx.saved_tensors, *ctx.settings)
+        return _by_operators(ctx, dx)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-        function = apply if takes(dy) else ops.Apply.apply
-        return function(dy, *ctx.saved_tensors, *ctx.settings), None, None, None
+        if not takes(dy):
+            return _by_operators(ctx, dy), None, None, None
+        state, *scale = ctx.saved_tensors
+        return _Apply.apply(dy, state, *(scale or [ctx.scale]), ctx.known), None, None, None
 
 
-def apply(x: Tensor, state: Tensor, scale: Tensor, *settings: Any) -> Tensor:
-    """``ops.apply``, whose arguments it has."""
-    return Apply.apply(x, state, scale, settings)
+def _by_operators(ctx: Any, dy: Tensor) -> Tensor:
+    state, *scale = ctx.saved_tensors
+    if not scale:
+        scale = [torch.full((1,), ctx.scale, dtype=ctx.known.dtype)]
+    return ops.Apply.apply(dy, state, *scale, *ctx.known.settings)

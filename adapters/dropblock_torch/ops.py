@@ -48,35 +48,12 @@ def mask(
     engine = engines.of(key)
     # Under a compiler the values are known only here, when the program runs, so rule R14 refuses them here.
     value = host_value(keep_prob, waits=engine.WAITS)
-    options = block_size, per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, channels_last, dtype
-    call = checked_call(value, shape, *options)
-    plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
-    if not plan.samples * plan.maps:
-        sizes = (0, torch.uint8), (plan.scopes, dtype), (plan.counts(renorm), torch.int64)
-        return tuple(key.new_zeros(size, dtype=kind) for size, kind in sizes)  # type: ignore[return-value]  # three
-    return tuple(engine.mask(key, keep_prob, call, plan, dtype))
-
-
-def checked_call(
-    keep_prob: float | None,
-    shape: Sequence[int],
-    block_size: Sequence[int],
-    per_channel: bool,
-    renorm: str,
-    gamma_scale: float,
-    calibrated: bool,
-    sample_offset: int,
-    stream: int,
-    channels_last: bool,
-    dtype: torch.dtype,
-) -> Call:
-    """The core's call for the arguments of `mask`; keep_prob is None where the host does not know it."""
-    return Call.checked(
+    call = Call.checked(
         shape,
         dtype,
-        keep_prob,
+        value,
         tuple(block_size),
-        has_value=keep_prob is not None,
+        has_value=value is not None,
         per_channel=per_channel,
         renorm=renorm,
         gamma_scale=gamma_scale,
@@ -84,6 +61,11 @@ def checked_call(
         sample_offset=sample_offset,
         stream=stream,
     )
+    plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
+    if not plan.samples * plan.maps:
+        sizes = (0, torch.uint8), (plan.scopes, dtype), (plan.counts(renorm), torch.int64)
+        return tuple(key.new_zeros(size, dtype=kind) for size, kind in sizes)  # type: ignore[return-value]  # three
+    return engine.mask(key, keep_prob, call, plan, dtype).tensors(dtype)
 
 
 def host_value(keep_prob: Tensor, *, waits: bool) -> float | None:

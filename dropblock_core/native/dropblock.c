@@ -85,10 +85,10 @@ CLONES static void philox_plain(const uint32_t *restrict group, int calls, uint3
 #if BY_HAND
 AVX2 static void philox_by_hand(const uint32_t *restrict group, int calls, uint32_t sample, uint32_t k, const mask_t *m,
                                 uint32_t words[restrict 4][CALLS]) {
-    enum { N = LANES / 4 };
+    enum { N = 2 }; /* more would not fit into the registers */
     const __m256i m0 = _mm256_set1_epi64x(0xD2511F53u), m1 = _mm256_set1_epi64x(0xCD9E8D57u);
     const __m256i lower = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
-    for (int first = 0; first < calls; first += LANES) {
+    for (int first = 0; first < calls; first += 4 * N) {
         __m256i w[4][N];
         for (int i = 0; i < N; i++) {
             w[0][i] = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(group + first + 4 * i)));

@@ -37,18 +37,18 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     state = torch.empty(state_bytes(plan), dtype=torch.uint8, device=device)
     if call.fixed_scale is None:
         dropped = torch.empty(plan.scopes, dtype=torch.int64, device=device)
-        made = Mask(state, torch.empty(plan.scopes, dtype=dtype, device=device), dropped)
+        scale = torch.empty(plan.scopes, dtype=dtype, device=device)
     else:
-        made = Mask.fixed(state, call, dtype)
+        _, scale, dropped = Mask(state, call.fixed_scale, None).tensors(dtype)
     words = state.view(torch.int32)
     work = torch.empty(kernels.TABLE.value + 2, dtype=torch.int64, device=device)
     table, ticket = work, work[-1:]
     is_here = isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
     t = 0 if is_here else threshold_word(call.gamma)
-    cleared = max(words.numel(), made.dropped.numel())
+    cleared = max(words.numel(), dropped.numel())
     block = _block(cleared, LARGEST)
     kernels.prepare[(triton.cdiv(cleared, block),)](
-        words, words.numel(), made.dropped, made.dropped.numel(), table, ticket, t,
+        words, words.numel(), dropped, dropped.numel(), table, ticket, t,
         segments.length, keep_prob if is_here else table, call.gamma_scale, area_ratio(segments.block, segments.feat),
         KEEP_PROB_IS_HERE=is_here, BLOCK=block,
     )  # fmt: skip
@@ -65,16 +65,16 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
         segments.cuts, (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
         runs_w, *strides, unit, plan.samples, groups, RUNS=run_block, BLOCK=block,
     )  # fmt: skip
-    if made.dropped.numel():
+    if dropped.numel():
         span = call.count
         across = span // 32 + 2  # words that a scope may touch
         block = _block(across, LARGEST)
         scopes = _block(plan.scopes, LARGEST // block)
         chunks = triton.cdiv(across, block)
         kernels.count[(triton.cdiv(plan.scopes, scopes) * chunks,)](
-            words, made.dropped, made.scale, ticket, span, plan.scopes, chunks, SCOPES=scopes, WORDS=block
+            words, dropped, scale, ticket, span, plan.scopes, chunks, SCOPES=scopes, WORDS=block
         )
-    return made
+    return Mask(state, scale, dropped)
 
 
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:

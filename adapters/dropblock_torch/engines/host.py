@@ -25,16 +25,16 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     state = torch.zeros(state_bytes(plan), dtype=torch.uint8)
     state[: bits.size] = torch.from_numpy(bits)
     if call.fixed_scale is not None:
-        return Mask.fixed(state, call, dtype)
+        return Mask(state, call.fixed_scale, None)
     counts = [np.count_nonzero(scope) for scope in dropped.reshape(plan.scopes, -1)]
     return Mask.counted(state, torch.tensor(counts), call, dtype)
 
 
-def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
+def apply(x: Tensor, state: Tensor, scale: Tensor | float, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
     y = torch.empty_like(x)
     # A factor without axes stays in float32 inside the kernel whatever the dtype of x, and is rounded once.
-    torch.mul(x, plan.spread(scale), out=y)
+    torch.mul(x, plan.spread(scale, x), out=y)
     bits = np.unpackbits(state.numpy(), count=plan.samples * plan.maps * plan.units, bitorder="little").view(bool)
     feat = plan.segments.feat
     if plan.channels_last:

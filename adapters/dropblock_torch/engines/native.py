@@ -4,6 +4,8 @@ The mask's state is one bit a unit, in the order in which the activations lie in
 write each unit once, as a multiply does.
 """
 
+import ctypes
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from dropblock_torch.engines.plan import Mask, Plan, as_rows
 from dropblock_torch.engines.threads import parallel_for
 
 WAITS = True
+DTYPES = {getattr(torch, name): name for name in calls.DTYPES}
 
 
 def state_bytes(plan: Plan) -> int:
@@ -27,22 +30,28 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     batch, address = call.batch(low | high << 32), state.data_ptr()
     dropped = calls.draw(batch, address, channels_last=plan.channels_last, parallel_for=parallel_for())
     if call.fixed_scale is not None:
-        return Mask.fixed(state, call, dtype)
+        return Mask(state, call.fixed_scale, None)
     if plan.scopes == 1:
-        return Mask.of_one_scope(state, dropped, call, dtype)
+        kept = call.count - dropped
+        return Mask(state, call.count / kept if kept else 0.0, dropped)
     return Mask.counted(state, torch.from_numpy(calls.count(address, plan.scopes, call.count)), call, dtype)
 
 
-def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
+def apply(x: Tensor, state: Tensor, scale: Tensor | float, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
     x, out, y = as_rows(x, plan)
+    if isinstance(scale, Tensor):
+        factors = scale.data_ptr()
+    else:
+        number = (ctypes.c_double if x.dtype == torch.float64 else ctypes.c_float)(scale)
+        factors = ctypes.addressof(number)
     calls.apply(
         x.data_ptr(),
         out.data_ptr(),
         state.data_ptr(),
-        scale.data_ptr(),
+        factors,
         calls.Rows.of(plan.samples, plan.channels, plan.maps, plan.units, plan.scopes, plan.channels_last),
-        str(x.dtype).removeprefix("torch."),
+        DTYPES[x.dtype],
         parallel_for=parallel_for(),
     )
     return y if out is y else y.copy_(out)

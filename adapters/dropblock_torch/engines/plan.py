@@ -47,8 +47,9 @@ class Plan:
         """The number of line 8's counts: none where its factor is known before the mask."""
         return self.scopes if is_counted(renorm) else 0
 
-    def spread(self, scale: Tensor) -> Tensor:
-        """One factor a scope, as an array that broadcasts against the activations."""
+    def spread(self, scale: Tensor | float, x: Tensor) -> Tensor:
+        """One factor a scope, as an array that broadcasts against `x`."""
+        scale = torch.as_tensor(scale, dtype=wide_dtype(x.dtype), device=x.device)
         if self.scopes == 1:
             return scale.reshape(())
         maps = self.scopes // self.samples
@@ -56,27 +57,29 @@ class Plan:
 
 
 class Mask(NamedTuple):
-    """A drawn mask: its bits, line 8's factors, and the counts of dropped units."""
+    """A drawn mask: its bits, line 8's factors, and the counts of dropped units.
+
+    Where there is one scope, a factor and a count that the host knows may be numbers: a tensor for each takes longer
+    than a small mask.
+    """
 
     state: Tensor  # uint8: a bit a unit in the order of memory, in words of the engine's
-    scale: Tensor  # one factor a scope, in float32 (float64 for float64 activations)
-    dropped: Tensor  # int64, one count a scope; empty where line 8 needs no count
-
-    @classmethod
-    def fixed(cls, state: Tensor, call: Call, dtype: torch.dtype) -> Self:
-        scale = torch.full((1,), call.fixed_scale or 0.0, dtype=dtype, device=state.device)
-        return cls(state, scale, torch.empty(0, dtype=torch.int64, device=state.device))
-
-    @classmethod
-    def of_one_scope(cls, state: Tensor, dropped: int, call: Call, dtype: torch.dtype) -> Self:
-        """As `counted`, in the host's numbers: a tensor operation for each step takes longer than a small mask."""
-        kept = call.count - dropped
-        scale = torch.full((1,), call.count / kept if kept else 0.0, dtype=dtype)
-        return cls(state, scale, torch.full((1,), dropped))
+    scale: Tensor | float  # one factor a scope, in float32 (float64 for float64 activations)
+    dropped: Tensor | int | None  # int64, one count a scope; None where line 8 needs no count
 
     @classmethod
     def counted(cls, state: Tensor, dropped: Tensor, call: Call, dtype: torch.dtype) -> Self:
         return cls(state, factor(dropped, call.count, dtype), dropped)
+
+    def tensors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as an operator returns it. An empty tensor stands for no count."""
+        state, scale, dropped = self
+        if not isinstance(scale, Tensor):
+            scale = torch.full((1,), scale, dtype=dtype, device=state.device)
+        if not isinstance(dropped, Tensor):
+            size, count = (0, 0) if dropped is None else (1, dropped)
+            dropped = torch.full((size,), count, dtype=torch.int64, device=state.device)
+        return state, scale, dropped
 
 
 def factor(dropped: Tensor, count: int | Tensor, dtype: torch.dtype) -> Tensor:
@@ -92,11 +95,18 @@ def as_rows(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     The last two are the same tensor unless `x` had to be copied.
     """
     y = torch.empty_like(x)
+    if not plan.channels_last and x.is_contiguous() and not x.is_neg():
+        return x, y, y
     memory_format = torch.contiguous_format
     if plan.channels_last:
         memory_format = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
     x = x.resolve_neg().contiguous(memory_format=memory_format)
     return x, y if y.is_contiguous(memory_format=memory_format) else torch.empty_like(x), y
+
+
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """In which the product is made, and rounded once."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -30,17 +30,17 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     padded[: dropped.numel()] = dropped
     state = (padded.view(-1, 8) << torch.arange(8, device=key.device)).sum(-1).to(torch.uint8)
     if call.fixed_scale is not None:
-        return Mask.fixed(state, call, dtype)
+        return Mask(state, call.fixed_scale, None)
     high, low = words.count_bits(space, rows, call.renorm)
     dropped = (high * 65536 + low).reshape(-1)
     scale = factor(dropped.cpu(), call.count, dtype)  # in float64, which not every device has
     return Mask(state, scale.to(key.device), dropped)
 
 
-def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
+def apply(x: Tensor, state: Tensor, scale: Tensor | float, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
     dropped = ((state[:, None] >> torch.arange(8, dtype=torch.uint8, device=x.device)) & 1).bool().reshape(-1)
     dropped = dropped[: plan.samples * plan.maps * plan.units].view(plan.samples, plan.maps, *plan.segments.feat)
     y = torch.empty_like(x)
-    torch.mul(x, plan.spread(scale), out=y)
+    torch.mul(x, plan.spread(scale, x), out=y)
     return y.masked_fill_(dropped, 0)

@@ -1,0 +1,75 @@
+"""drop_block where somebody has to see its operators: a compiler, a mode, a transform or a subclass of Tensor."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dropblock_core import validate
+from dropblock_torch import arguments, distributed, keys, ops
+from dropblock_torch.engines.plan import is_channels_last, wide_dtype
+
+
+def drop_block(
+    x: Tensor,
+    keep_prob: float | Tensor,
+    block_size: Any,
+    training: bool,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: float,
+    calibrated: bool,
+    seed: int | Tensor | None,
+    sample_offset: int,
+    stream: int,
+    generator: torch.Generator | None,
+    process_group: Any,
+    inplace: bool,
+    foreign: dict[str, Any],
+) -> Tensor:
+    """As :func:`dropblock_torch.drop_block`; inside a compiler what is refused raises when the program runs."""
+    try:
+        validate.no_foreign_keywords(foreign)
+        feat = arguments.activations(x)
+        keep_prob = arguments.probability(keep_prob, renorm, calibrated)
+        block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
+        keys.check(seed, generator, x.device)
+        # Inside a compiler sample_offset may be symbolic; then `ops.mask` checks its value.
+        if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
+            sample_offset = validate.counter_word("sample_offset", sample_offset, span=x.shape[0])
+        stream = validate.counter_word("stream", stream)
+        distributed.check(process_group, renorm)
+    except (TypeError, ValueError) as error:
+        if not torch.compiler.is_compiling():
+            raise
+        anything = x if isinstance(x, Tensor) else torch.empty(())
+        return ops.refuse(anything, isinstance(error, TypeError), str(error))
+    if not training or _drops_nothing(x, keep_prob):
+        return x
+    arguments.no_frozen_mask()
+    key = keys.words_of(seed, generator, x.device)
+    settings = block, per_channel, renorm
+    layout, dtype = is_channels_last(x), wide_dtype(x.dtype)
+    others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
+    state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
+    if process_group is not None:
+        count = x.numel() if per_channel else x.numel() // x.shape[1]
+        scale = distributed.shared_factor(dropped, count, process_group, dtype)
+    apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
+    y = apply(x, state, scale, *settings, layout)
+    return x.copy_(y) if inplace else y
+
+
+def _operand(keep_prob: float | Tensor) -> Tensor:
+    """keep_prob as a 0-d tensor, which a compiler takes as an operand: it would compile again for each new float."""
+    if isinstance(keep_prob, Tensor):
+        return keep_prob.detach().reshape(1)
+    # The product keeps a symbolic float symbolic; torch.tensor would make the compiler ask for its value.
+    return torch.ones((), dtype=torch.float64, device="cpu") * keep_prob
+
+
+def _drops_nothing(x: Tensor, keep_prob: float | Tensor) -> bool:
+    """Whether `x` itself is the answer, as far as the host may know (rule R1)."""
+    if torch.compiler.is_compiling():
+        return False
+    return x.numel() == 0 or (not isinstance(keep_prob, Tensor) and keep_prob == 1.0)
