@@ -8,6 +8,7 @@ from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
 from dropblock_core.native import numpy as native
+from dropblock_core.remembered import flat, remembered, unflat
 from dropblock_core.renorm import counted_factor
 
 
@@ -61,29 +62,54 @@ def drop_block(
     """
     validate.array(x)
     validate.no_foreign_keywords(foreign)
-    call = Call.checked(
+    call = _call(
         x.shape,
         x.dtype,
         keep_prob,
-        block_size,
-        per_channel=per_channel,
-        renorm=renorm,
-        gamma_scale=gamma_scale,
-        calibrated=calibrated,
-        seed=seed,
-        sample_offset=sample_offset,
-        stream=stream,
+        per_channel,
+        renorm,
+        gamma_scale,
+        calibrated,
+        sample_offset,
+        stream,
+        *flat(block_size),
     )
     validate.one_source(seed=seed, rng=validate.generator(rng))
+    seed = None if seed is None else validate.seed_word(seed)
     if not training or call.drops_nothing:
         return x
-    if call.seed is not None:
-        seed = call.seed
-    else:  # NumPy's generators, the global one included, have `bytes`
+    if seed is None:  # NumPy's generators, the global one included, have `bytes`
         seed = int.from_bytes((np.random if rng is None else rng).bytes(8), "little")
     if isinstance(x, np.ndarray):
         return native.drop_block(x, call, seed) if native.takes(x) else _apply_numpy(x, call, seed)
     return _apply_words(x, call, seed)
+
+
+@remembered
+def _call(
+    shape: Any,
+    dtype: Any,
+    keep_prob: Any,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: Any,
+    calibrated: bool,
+    sample_offset: Any,
+    stream: Any,
+    *block_size: Any,
+) -> Call:
+    return Call.checked(
+        shape,
+        dtype,
+        keep_prob,
+        unflat(*block_size),
+        per_channel=per_channel,
+        renorm=renorm,
+        gamma_scale=gamma_scale,
+        calibrated=calibrated,
+        sample_offset=sample_offset,
+        stream=stream,
+    )
 
 
 def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[Any, Any]:

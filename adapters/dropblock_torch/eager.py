@@ -5,7 +5,6 @@ To call an operator that is written in Python takes longer than all the work on 
 shows: its activations have driven from the cache whatever Python needs.
 """
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from dropblock_core import validate
 from dropblock_core.call import Call
+from dropblock_core.remembered import flat, remembered, unflat
 from dropblock_torch import arguments, distributed, engines, keys, ops
 from dropblock_torch.engines.plan import Mask, Plan, is_channels_last, wide_dtype
 
@@ -71,14 +71,8 @@ def drop_block(
     if isinstance(keep_prob, Tensor):
         value = ops.host_value(keep_prob, waits=engine.WAITS)
         number = ON_DEVICE if value is None else value
-    block = block_size if type(block_size) is tuple else (block_size,)
-    options = per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, type(block_size), *block
-    try:
-        known = _remembered(x.shape, x.dtype, is_channels_last(x), number, *options)
-    except TypeError:  # of an argument that has no hash, or one that is refused
-        known = None
-    if known is None:
-        known = _known(x.shape, x.dtype, is_channels_last(x), number, *options)
+    options = per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, *flat(block_size)
+    known = _known(x.shape, x.dtype, is_channels_last(x), number, *options)
     keys.check(seed, generator, x.device)
     distributed.check(process_group, renorm)
     if not training or known.call.drops_nothing:
@@ -102,6 +96,7 @@ class Known(NamedTuple):
     settings: tuple[Any, ...]  # the last arguments of ``ops.apply``
 
 
+@remembered
 def _known(
     shape: torch.Size,
     dtype: torch.dtype,
@@ -113,15 +108,14 @@ def _known(
     calibrated: bool,
     sample_offset: int,
     stream: int,
-    kind: type,
-    *block: Any,
+    *block_size: Any,
 ) -> Known:
-    """Check what does not differ from call to call; `kind` is the type of block_size."""
+    """Check what does not differ from call to call."""
     call = Call.checked(
         shape,
         dtype,
         None if keep_prob is ON_DEVICE else keep_prob,
-        block if kind is tuple else block[0],
+        unflat(*block_size),
         has_value=keep_prob is not ON_DEVICE,
         per_channel=per_channel,
         renorm=renorm,
@@ -133,10 +127,6 @@ def _known(
     arguments.multiplied(dtype)
     settings = call.segments.block, bool(per_channel), call.renorm, channels_last
     return Known(call, Plan.of(shape, *settings), wide_dtype(dtype), settings)
-
-
-# For as many layers as may take turns. Typed, since True and 7.0 are refused where 1 and 7 are not.
-_remembered = lru_cache(1024, typed=True)(_known)
 
 
 class _Apply(torch.autograd.Function):

@@ -1,6 +1,6 @@
 """How the cost grows, in PyTorch: with the activations, with keep_prob, with the block. A figure shows it.
 
-Maps are of 16x16. Sizes beyond half of the free memory are left out.
+Maps are of 16x16. Sizes for which the memory is not free are left out.
 """
 
 import os
@@ -41,7 +41,9 @@ def point(case: Case, rounds: int) -> Point:
 def by_units() -> list[Point]:
     """From 2^10 units to 2^31, with blocks of 7 and keep_prob 0.9."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    shapes = [(2 ** (p - 8 - min(10, p - 8)), 2 ** min(10, p - 8), 16, 16) for p in POWERS if 16 * 2**p < free]
+    # Input, output, a bit a unit, and something for the machine.
+    powers = [p for p in POWERS if 8.125 * 2**p < 0.9 * free]
+    shapes = [(2 ** (p - 8 - min(10, p - 8)), 2 ** min(10, p - 8), 16, 16) for p in powers]
     return [point(Case(shape, 7, 0.9), rounds=21 if shape[0] < 2**8 else 5) for shape in shapes]
 
 

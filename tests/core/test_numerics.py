@@ -51,7 +51,8 @@ def test_r09_scale_is_exact_beyond_the_integers_of_float32(library: ModuleType) 
 def test_r09_a_count_beyond_32_bits_reaches_the_scale(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     # As if the mask had 2^33 units, of which these are the only ones dropped: memory for the rest would be 32 GiB.
     monkeypatch.setattr(Call, "count", 2**33)
-    y = np.asarray(drop_block(library.asarray(np.ones((2, 3, 8, 8), np.float32)), 0.6, 3, seed=4))
+    x = library.asarray(np.ones((2, 3, 8, 8), np.float32))
+    y = np.asarray(drop_block(x, 0.6, 3, seed=4, stream=33))  # arguments of which no other test has a count
     np.testing.assert_allclose(y[y != 0], 2**33 / (2**33 - np.count_nonzero(y == 0)), rtol=3 * 2.0**-23)
 
 
