@@ -16,7 +16,7 @@
  * there is what every machine has, and nothing else. */
 #if defined(__x86_64__) && !defined(PLAIN)
 #include <immintrin.h>
-#define BY_HAND 1 /* two functions are written for AVX2, where a compiler does not find the instruction for it */
+#define BY_HAND 1 /* what is written for AVX2, where compilers do not find its instructions */
 #define AVX2 __attribute__((target("avx2,f16c")))
 #define HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
 #else
@@ -399,6 +399,31 @@ AVX2 static void units_f16_by_hand(const void *from, void *to, const uint64_t *s
     }
     units_f16((const half_t *)from + i, (half_t *)to + i, state, bit + i, units - i, factor);
 }
+
+/* half to even, in the upper half of each word; NaN keeps its sign */
+AVX2 INLINE __m256i round_to_bf16(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+    const __m256i nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    return _mm256_blendv_epi8(rounded, nan, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+
+/* Each word of 32 bits holds two numbers. */
+AVX2 static void units_bf16_by_hand(const void *from, void *to, const uint64_t *state, int64_t bit, int64_t units,
+                                    double factor) {
+    const __m256i bits = _mm256_loadu_si256((const __m256i *)BIT16), upper = _mm256_set1_epi32((int)0xFFFF0000u);
+    const __m256 scale = _mm256_set1_ps((float)factor);
+    int64_t i = 0;
+    for (; i + 16 <= units; i += 16) {
+        const __m256i x = _mm256_loadu_si256((const __m256i *)((const uint16_t *)from + i));
+        __m256i even = round_to_bf16(_mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)), scale));
+        __m256i odd = round_to_bf16(_mm256_mul_ps(_mm256_castsi256_ps(_mm256_and_si256(x, upper)), scale));
+        __m256i y = _mm256_or_si256(_mm256_srli_epi32(even, 16), _mm256_and_si256(odd, upper));
+        __m256i w = _mm256_and_si256(_mm256_set1_epi16((short)window(state, bit + i, 16)), bits);
+        _mm256_storeu_si256((__m256i *)((uint16_t *)to + i), _mm256_andnot_si256(_mm256_cmpeq_epi16(w, bits), y));
+    }
+    units_bf16((const uint16_t *)from + i, (uint16_t *)to + i, state, bit + i, units - i, factor);
+}
 #endif
 
 enum { F32, F64, BF16, F16 };
@@ -421,7 +446,7 @@ static void units_tasks(int64_t begin, int64_t end, void *context) {
     void (*apply[])(const void *, void *, const uint64_t *, int64_t, int64_t, double) = {units_f32, units_f64, units_bf16,
                                                                                         units_f16};
 #if BY_HAND
-    if (HAS_AVX2) apply[F16] = units_f16_by_hand;
+    if (HAS_AVX2) apply[F16] = units_f16_by_hand, apply[BF16] = units_bf16_by_hand;
 #endif
     static const uint64_t none[ELEMENTS / 64];
     const int64_t all = u->rows * u->row, size = ITEM[u->dtype];
