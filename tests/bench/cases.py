@@ -47,8 +47,9 @@ class Target(NamedTuple):
     or_more_by: float = 0.0  # milliseconds
 
     def met(self, ours: float, contender: float) -> bool:
-        is_fast = contender >= self.at_least * ours and ours <= self.at_most * contender
-        return is_fast or ours - contender <= self.or_more_by
+        if self.at_least:
+            return contender >= self.at_least * ours
+        return ours <= max(self.at_most * contender, contender + self.or_more_by)
 
     def said(self, ours: float, contender: float) -> str:
         if self.at_least:

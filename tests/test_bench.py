@@ -1,0 +1,45 @@
+"""The benchmark's verdicts. Speed itself is measured by `make bench`, and asserted nowhere."""
+
+import pytest
+
+from tests.bench.cases import FLOOR, OURS, Backend, Case, Target
+from tests.bench.document import table, targets
+from tests.bench.measure import Row
+
+CASE = Case((2, 3, 8, 8), 3, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("target", "ours", "other", "met"),
+    [
+        (Target("other", at_least=5.0), 1.0, 5.0, True),
+        (Target("other", at_least=5.0), 1.0, 4.9, False),
+        (Target("other", at_most=1.3), 1.3, 1.0, True),
+        (Target("other", at_most=1.3), 1.4, 1.0, False),
+        (Target("other", at_most=1.3, or_more_by=0.5), 1.5, 1.0, True),
+        (Target("other", at_most=1.3, or_more_by=0.5), 1.6, 1.0, False),
+    ],
+)
+def test_a_target_is_met_or_missed(target: Target, ours: float, other: float, met: bool) -> None:
+    assert target.met(ours, other) is met
+
+
+def test_the_document_says_what_was_measured_and_missed() -> None:
+    rows = [
+        Row(backend, CASE, name, time, time, None)
+        for backend, times in {"forward": (2.0, 1.0, 8.0), "both": (0.03, 0.02, 0.3)}.items()
+        for name, time in zip((OURS, FLOOR, "other"), times, strict=True)
+    ]
+    lines = table(rows).splitlines()
+    assert lines[0] == "| Activations | Direction | Time | / floor | other |"
+    assert lines[2:] == [
+        "| [2, 3, 8, 8], block 3, keep_prob 0.9 | forward | 2.00 ms | 2.00 | 4.0 |",
+        "|  | both | 30 µs | 1.50 | 10.0 |",
+    ]
+    asked = {CASE: [Target("other", at_least=5.0)]}
+    backends = [Backend(name, lambda x, case: {}, asked, [CASE]) for name in ("forward", "both")]
+    assert targets(rows, backends).splitlines() == [
+        "Of 2 targets 1 are met. Missed:",
+        "",
+        "- [2, 3, 8, 8], block 3, keep_prob 0.9, forward: 4.0 times as fast as other, target 5",
+    ]
