@@ -10,10 +10,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild sanitize lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz lint types dist clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 LIBRARY := dropblock_core/native/libdropblock.so
 
@@ -82,7 +82,7 @@ test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, wit
 		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema psutil
 	@touch $@
 
-bench: install  ## Measure time and memory, as ratios within one run.
+bench: install  ## Measure time and memory, as ratios within one run; writes docs/performance.md.
 	$(BIN)/python -m tests.bench
 
 # On a machine with a GPU: this checkout, uninstalled, and a Python that has PyTorch, pytest and array-api-compat, the
@@ -105,6 +105,13 @@ judge-wild: install  ## Judge the mutants that no check was meant for: how many 
 
 sanitize: install  ## Run the C library under the sanitizers for memory, undefined behaviour and threads.
 	$(BIN)/python -m tests.sanitize
+
+test-aarch64: install  ## Compile the C library for aarch64 and test it under qemu-user (tests/aarch64.sh says what it needs).
+	tests/aarch64.sh
+
+# 100,000 random settings.
+fuzz: install  ## Compare the C library with NumPy, bit for bit, for five minutes.
+	$(BIN)/pytest -m exhaustive tests/core/test_native.py
 
 lint: install  ## Check style and format.
 	$(BIN)/ruff check
