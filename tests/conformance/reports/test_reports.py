@@ -203,6 +203,12 @@ def test_html_says_how_to_repeat_and_what_the_effect_is(page: tuple[str, Page], 
             assert result.evidence["attempts"][1]["summary"] in parsed.text  # both attempts
 
 
+def test_html_shows_what_is_not_decided_as_that(tmp_path: Path) -> None:
+    report = certify(Subject("idle", lambda x, **_: x), profile="tiny", checks=["mask.blocks"])
+    html.write_html([report], tmp_path / "report.html")
+    assert '<td class="o inconclusive">inconclusive</td>' in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize("feat", [(5,), (4, 6), (2, 3, 4)])
 def test_maps_of_every_rank_are_pictured(feat: tuple[int, ...]) -> None:
     data = {
