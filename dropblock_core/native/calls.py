@@ -75,7 +75,7 @@ def _known(samples: int, maps: int, segments: Segments, t: int, channels_last: b
     )
     if segments.packed:
         for position in range(segments.length):
-            arguments.row_of[position], arguments.column_of[position] = divmod(position, segments.width)
+            arguments.row_of[position] = position // segments.width
     if channels_last and maps % 64 == 0:
         arguments.slab = 64 * max(1, TASK_BITS // (64 * units))
     else:

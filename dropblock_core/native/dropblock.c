@@ -45,7 +45,7 @@ typedef struct {
     int64_t samples, maps;
     uint32_t per_map, packed, cuts, width, rows, length;
     const uint32_t *thresholds; /* T_1 > ... > T_length, all below 2^32 */
-    uint8_t row_of[32], column_of[32]; /* of each position, where rows are packed */
+    uint8_t row_of[32]; /* of each position, where rows are packed */
     /* Where bits lie: from one sample, map or unit of a row to the next, and each row of anchors in its map. */
     int64_t sample_stride, map_stride, unit_stride;
     const int64_t *row_start;
@@ -142,8 +142,8 @@ typedef struct {
     uint32_t segment[4 * CALLS + LANES], position[4 * CALLS + LANES], u[4 * CALLS + LANES];
 } active_t;
 
-/* Note the seeds that the segments have come to, and keep the segments with room for another one. `group` gets the calls
- * of the generator for their next draws, and `u` the number of its call. Nothing here branches on what was drawn. */
+/* Note the seeds that the segments have come to, and keep the segments with room for another one. `group` gets the
+ * calls of the generator for their next draws, and `u` the number of its call. Nothing branches on what was drawn. */
 static int note(uint32_t length, int left, active_t *a, uint32_t *seeds, uint32_t first, uint32_t *group, int *calls) {
     int going = 0, made = 0;
     uint32_t before = UINT32_MAX;
@@ -402,7 +402,8 @@ AVX2 static void units_f16_by_hand(const void *from, void *to, const uint64_t *s
 
 /* half to even, in the upper half of each word; NaN keeps its sign */
 AVX2 INLINE __m256i round_to_bf16(__m256 x) {
-    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
     const __m256i nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
     return _mm256_blendv_epi8(rounded, nan, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));

@@ -25,7 +25,7 @@ class MaskArguments(ctypes.Structure):
         ("maps", _number),
         *((name, _word) for name in ("per_map", "packed", "cuts", "width", "rows", "length")),
         ("thresholds", _pointer),
-        *((name, ctypes.c_uint8 * 32) for name in ("row_of", "column_of")),
+        ("row_of", ctypes.c_uint8 * 32),
         *((name, _number) for name in ("sample_stride", "map_stride", "unit_stride")),
         ("row_start", _pointer),
         ("shifts", _pointer),
