@@ -23,9 +23,10 @@ FLOORS = {
     ],
     "conformance/dropblock_conformance/subjects": [["bridges"], ["ours", "third_party"], ["__init__"]],
     "adapters/dropblock_torch": [
-        ["engines"],
+        ["engines", "arguments"],
         ["ops", "distributed"],
         ["keys"],
+        ["eager", "traced"],
         ["functional"],
         ["modules"],
         ["schedule", "replacement"],
