@@ -110,7 +110,7 @@ test-aarch64: install  ## Compile the C library for aarch64 and test it under qe
 	tests/aarch64.sh
 
 # 100,000 random settings.
-fuzz: install  ## Compare the C library with NumPy, bit for bit, for five minutes.
+fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minutes.
 	$(BIN)/pytest -m exhaustive tests/core/test_native.py
 
 lint: install  ## Check style and format.
