@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from dropblock_core import arrays, validate, words
-from dropblock_core.call import Call
+from dropblock_core.call import Call, remembered_call
 from dropblock_core.mask import dropped_units
 from dropblock_core.native import numpy as native
-from dropblock_core.remembered import flat, remembered, unflat
+from dropblock_core.remembered import flat
 from dropblock_core.renorm import counted_factor
 
 
@@ -62,7 +62,7 @@ def drop_block(
     """
     validate.array(x)
     validate.no_foreign_keywords(foreign)
-    call = _call(
+    call = remembered_call(
         x.shape,
         x.dtype,
         keep_prob,
@@ -83,33 +83,6 @@ def drop_block(
     if isinstance(x, np.ndarray):
         return native.drop_block(x, call, seed) if native.takes(x) else _apply_numpy(x, call, seed)
     return _apply_words(x, call, seed)
-
-
-@remembered
-def _call(
-    shape: Any,
-    dtype: Any,
-    keep_prob: Any,
-    per_channel: bool,
-    renorm: str,
-    gamma_scale: Any,
-    calibrated: bool,
-    sample_offset: Any,
-    stream: Any,
-    *block_size: Any,
-) -> Call:
-    return Call.checked(
-        shape,
-        dtype,
-        keep_prob,
-        unflat(*block_size),
-        per_channel=per_channel,
-        renorm=renorm,
-        gamma_scale=gamma_scale,
-        calibrated=calibrated,
-        sample_offset=sample_offset,
-        stream=stream,
-    )
 
 
 def _apply_numpy(x: np.ndarray[Any, Any], call: Call, seed: int) -> np.ndarray[Any, Any]:

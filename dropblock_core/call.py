@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from dropblock_core import validate
 from dropblock_core.gamma import gamma as eq1
+from dropblock_core.remembered import remembered, unflat
 from dropblock_core.renorm import expected_factor, is_counted, scope_units
 from dropblock_core.stream import Batch, Segments
 
@@ -98,3 +99,35 @@ class Call:
     def count(self) -> int:
         """count(M) of line 8 over the scope of `renorm`."""
         return int(scope_units(self.renorm, (self.samples, self.maps, *self.segments.feat)))
+
+
+NO_VALUE = object()  # in place of a keep_prob whose value the host does not know
+
+
+@remembered
+def remembered_call(
+    shape: Sequence[int],
+    dtype: Any,
+    keep_prob: Any,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: Any,
+    calibrated: bool,
+    sample_offset: Any,
+    stream: Any,
+    *block_size: Any,
+) -> Call:
+    """:meth:`Call.checked`, once for the same arguments. `block_size` comes from :func:`remembered.flat`."""
+    return Call.checked(
+        shape,
+        dtype,
+        None if keep_prob is NO_VALUE else keep_prob,
+        unflat(*block_size),
+        has_value=keep_prob is not NO_VALUE,
+        per_channel=per_channel,
+        renorm=renorm,
+        gamma_scale=gamma_scale,
+        calibrated=calibrated,
+        sample_offset=sample_offset,
+        stream=stream,
+    )

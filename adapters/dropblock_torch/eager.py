@@ -2,7 +2,7 @@
 again what was checked before.
 
 To call an operator that is written in Python takes longer than all the work on a small tensor. On a large one it still
-shows: its activations have driven from the cache whatever Python needs.
+shows: the activations have pushed Python's own code and data out of the cache.
 """
 
 from typing import Any, NamedTuple
@@ -11,17 +11,14 @@ import torch
 from torch import Tensor
 
 from dropblock_core import validate
-from dropblock_core.call import Call
-from dropblock_core.remembered import flat, remembered, unflat
+from dropblock_core.call import NO_VALUE, Call, remembered_call
+from dropblock_core.remembered import flat, remembered
 from dropblock_torch import arguments, distributed, engines, keys, ops
 from dropblock_torch.engines.plan import Mask, Plan, is_channels_last, wide_dtype
 
 # PyTorch has no public names for these. A version that lacks one gets the operators.
 _modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
 _has_transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
-
-
-ON_DEVICE = object()  # in place of a keep_prob whose value the host does not know
 
 
 def takes(x: Tensor) -> bool:
@@ -70,9 +67,9 @@ def drop_block(
         number = keep_prob = arguments.probability(keep_prob, renorm, calibrated)
     if isinstance(keep_prob, Tensor):
         value = ops.host_value(keep_prob, waits=engine.WAITS)
-        number = ON_DEVICE if value is None else value
-    options = per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, *flat(block_size)
-    known = _known(x.shape, x.dtype, is_channels_last(x), number, *options)
+        number = NO_VALUE if value is None else value
+    options = number, per_channel, renorm, gamma_scale, calibrated, sample_offset, stream, *flat(block_size)
+    known = _known(is_channels_last(x), x.shape, x.dtype, *options)
     keys.check(seed, generator, x.device)
     distributed.check(process_group, renorm)
     if not training or known.call.drops_nothing:
@@ -97,35 +94,11 @@ class Known(NamedTuple):
 
 
 @remembered
-def _known(
-    shape: torch.Size,
-    dtype: torch.dtype,
-    channels_last: bool,
-    keep_prob: Any,
-    per_channel: bool,
-    renorm: str,
-    gamma_scale: float,
-    calibrated: bool,
-    sample_offset: int,
-    stream: int,
-    *block_size: Any,
-) -> Known:
-    """Check what does not differ from call to call."""
-    call = Call.checked(
-        shape,
-        dtype,
-        None if keep_prob is ON_DEVICE else keep_prob,
-        unflat(*block_size),
-        has_value=keep_prob is not ON_DEVICE,
-        per_channel=per_channel,
-        renorm=renorm,
-        gamma_scale=gamma_scale,
-        calibrated=calibrated,
-        sample_offset=sample_offset,
-        stream=stream,
-    )
+def _known(channels_last: bool, shape: torch.Size, dtype: torch.dtype, *options: Any) -> Known:
+    """Check what does not differ from call to call; `options` are those of :func:`remembered_call`."""
+    call = remembered_call(shape, dtype, *options)
     arguments.multiplied(dtype)
-    settings = call.segments.block, bool(per_channel), call.renorm, channels_last
+    settings = call.segments.block, call.maps == shape[1], call.renorm, channels_last
     return Known(call, Plan.of(shape, *settings), wide_dtype(dtype), settings)
 
 

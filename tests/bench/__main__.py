@@ -33,7 +33,9 @@ def remarks(name: str, rows: list[Row], *, keep: bool) -> list[str]:
     if not keep:
         growth.draw(sizes, laws)
     return [
-        f"Memory at its highest is {torch_peak(CASES[0]):.2f} times input plus output; a bit a unit more is 1.02. "
+        # Of the largest: a small mask finds memory that the process had already.
+        f"Memory at its highest is {torch_peak(CASES[3]):.3f} times input plus output at {CASES[3]}; a bit a unit more "
+        "is 1.016. "
         f"A call leaves {min(bits):.2f} to {max(bits):.2f} bits a unit for the backward pass.",
         growth.table(sizes),
     ]

@@ -93,7 +93,7 @@ def lasting(context: Context) -> Finding:
         first: dict[int, Array] = {}
         for number in range(CALLS):
             which = number % len(calls)
-            if (number + number // len(calls)) % 2:  # so that each call comes after one, and not after one
+            if (number + number // len(calls)) % 2:  # each of the calls sometimes comes after one, and sometimes not
                 context.call(**{**calls[which], "seed": context.new_seed()}, training=False)
             if number % 5 == 4:
                 with unless_refused():
