@@ -22,6 +22,13 @@ def shared_factor(dropped: Tensor, count: int, group: Any, dtype: torch.dtype) -
     return factor(both[:1], both[1:], dtype)
 
 
+def count_kept(x: Tensor, count: int, group: Any) -> None:
+    """Have `count` units of `x`, all kept, counted by the group, whose other processes wait for this one."""
+    if group is not None:
+        none = torch.zeros(1, dtype=torch.int64, device=x.device)
+        shared_factor(none, count, group, torch.float32)
+
+
 def check(group: Any, renorm: str) -> None:
     """Raise where there is a group to count over, but line 8 does not count over the tensor."""
     if group is not None and renorm != "tensor":

@@ -72,7 +72,10 @@ def drop_block(
     known = _known(is_channels_last(x), x.shape, x.dtype, *options)
     keys.check(seed, generator, x.device)
     distributed.check(process_group, renorm)
-    if not training or known.call.drops_nothing:
+    if not training:
+        return x
+    if known.call.drops_nothing:
+        distributed.count_kept(x, known.call.count, process_group)
         return x
     arguments.no_frozen_mask()
     mask: Mask = engine.mask(keys.words_of(seed, generator, x.device), keep_prob, known.call, known.plan, known.dtype)

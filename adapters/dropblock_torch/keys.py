@@ -9,6 +9,9 @@ from dropblock_core import validate
 from dropblock_core.stream import MASK32, philox_key
 from dropblock_torch import distributed
 
+# The number of the backward pass that runs in this thread, or -1. PyTorch has no public name for it.
+_graph_task = torch._C._current_graph_task_id
+
 
 def check(seed: Any, generator: Any, device: torch.device) -> None:
     """Raise unless at most one of `seed` and `generator` is given, and it is what it should be."""
@@ -38,6 +41,8 @@ def check(seed: Any, generator: Any, device: torch.device) -> None:
 def words_of(seed: int | Tensor | None, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """The two words of Philox's key, int64 ``[2]`` on `device`, without waiting for it."""
     if seed is None:
+        if generator is not None:
+            _not_recomputed(generator)
         return _drawn(generator, device)
     if isinstance(seed, Tensor):
         bits = seed.view(torch.int64).to(device)
@@ -46,6 +51,19 @@ def words_of(seed: int | Tensor | None, generator: torch.Generator | None, devic
     key = torch.full((2,), low, dtype=torch.int64, device=device)  # a copy from the host would stop a graph's capture
     key[1:].fill_(high)
     return key
+
+
+def _not_recomputed(generator: torch.Generator) -> None:
+    """ValueError in a backward pass: what is recomputed there must meet the mask of the forward pass.
+
+    Activation checkpointing restores the states of PyTorch's default generators, and of no others.
+    """
+    if _graph_task() != -1:
+        raise ValueError(
+            f"generator={generator!r} is drawn from in a backward pass, where activation checkpointing recomputes the "
+            "forward pass: the mask would be another one, and the gradients wrong; leave generator out, since the "
+            "default generators are restored, or pass seed="
+        )
 
 
 def _drawn(generator: torch.Generator | None, device: torch.device) -> Tensor:

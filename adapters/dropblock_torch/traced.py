@@ -44,7 +44,11 @@ def drop_block(
             raise
         anything = x if isinstance(x, Tensor) else torch.empty(())
         return ops.refuse(anything, isinstance(error, TypeError), str(error))
-    if not training or _drops_nothing(x, keep_prob):
+    if not training:
+        return x
+    count = x.numel() if per_channel else x.numel() // max(1, x.shape[1])
+    if _drops_nothing(x, keep_prob):
+        distributed.count_kept(x, count, process_group)
         return x
     arguments.no_frozen_mask()
     key = keys.words_of(seed, generator, x.device)
@@ -53,7 +57,6 @@ def drop_block(
     others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
     state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
     if process_group is not None:
-        count = x.numel() if per_channel else x.numel() // x.shape[1]
         scale = distributed.shared_factor(dropped, count, process_group, dtype)
     apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
     y = apply(x, state, scale, *settings, layout)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
 
 from dropblock_core import LinearSchedule
 from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block
@@ -51,6 +53,28 @@ def counted_alone(rank: int) -> Tensor:
 def uneven(rank: int) -> Tensor:
     start, end = [(0, 1), (1, len(X))][rank]
     return drop_block(X[start:end], 0.7, 3, seed=7, sample_offset=start, process_group=dist.group.WORLD)
+
+
+def shard_is_empty(rank: int) -> Tensor:
+    start, end = [(0, 0), (0, len(X))][rank]
+    return drop_block(X[start:end], 0.7, 3, seed=7, process_group=dist.group.WORLD)
+
+
+def shard_is_empty_under_a_mode(rank: int) -> Tensor:
+    with FlopCounterMode(display=False):  # which has to see the operators
+        return shard_is_empty(rank)
+
+
+def all_kept(rank: int) -> Tensor:
+    return drop_block(
+        shard(rank), [1.0, 0.7][rank], 3, seed=7, sample_offset=rank * BATCH, process_group=dist.group.WORLD
+    )
+
+
+def evaluated_alone(rank: int) -> Tensor:
+    if rank:  # the others are elsewhere, as where one process evaluates
+        return shard(rank)
+    return drop_block(shard(rank), 0.7, 3, training=False, process_group=dist.group.WORLD)
 
 
 def compiled_together(rank: int) -> Tensor:
@@ -98,12 +122,14 @@ def dtensor(rank: int) -> str:
     return str(error.value)
 
 
-TASKS = (unseeded, own_generator, sharded, counted_together, counted_alone, uneven, compiled_together, trained,
-         sharded_parameters, dtensor)  # fmt: skip
+TASKS = (unseeded, own_generator, sharded, counted_together, counted_alone, uneven, shard_is_empty,
+         shard_is_empty_under_a_mode, all_kept, evaluated_alone, compiled_together, trained, sharded_parameters,
+         dtensor)  # fmt: skip
 
 
 def _process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    meet = f"file://{folder}/meet"
+    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=WORLD, timeout=timedelta(seconds=60))
     for task in TASKS:
         torch.manual_seed(0)  # as a training script does, alike on every rank
         torch.save(task(rank), f"{folder}/{task.__name__}-{rank}")
@@ -142,6 +168,24 @@ def test_r08_a_process_group_counts_line_8_over_all_ranks(ranks: Ranks) -> None:
     assert torch.equal(torch.cat(outputs), y)
     assert torch.equal(torch.cat(gradients), dx)
     assert torch.equal(torch.cat(ranks(uneven)), y)
+
+
+@pytest.mark.parametrize("task", [shard_is_empty, shard_is_empty_under_a_mode])
+def test_r08_a_rank_without_samples_lets_nobody_wait(ranks: Ranks, task: Callable[[int], Tensor]) -> None:
+    nothing, y = ranks(task)
+    assert nothing.shape == (0, *X.shape[1:])
+    assert torch.equal(y, drop_block(X, 0.7, 3, seed=7))
+
+
+def test_r08_a_rank_that_keeps_all_is_counted_and_gets_its_activations_back(ranks: Ranks) -> None:
+    kept, y = ranks(all_kept)
+    assert torch.equal(kept, shard(0))
+    ones = (y != 0).sum() + kept.numel()
+    assert torch.equal(y[y != 0], (shard(1) * (X.numel() / ones))[y != 0])
+
+
+def test_a_rank_in_evaluation_waits_for_nobody(ranks: Ranks) -> None:
+    assert torch.equal(torch.cat(ranks(evaluated_alone)), X)
 
 
 def test_r08_without_a_group_every_rank_counts_alone(ranks: Ranks) -> None:

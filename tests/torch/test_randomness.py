@@ -227,6 +227,23 @@ def test_r13_activation_checkpointing_meets_the_same_mask_again(use_reentrant: b
 
 
 @pytest.mark.parametrize("use_reentrant", [True, False])
+@pytest.mark.parametrize("layer", [True, False])
+def test_r13_a_generator_of_the_users_own_is_refused_where_activations_are_recomputed(
+    use_reentrant: bool, layer: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    module = DropBlock2d(0.7, 3, generator=generator)
+    x = torch.ones(2, 4, 9, 9, requires_grad=True)
+    forward = module if layer else lambda x: drop_block(x, 0.7, 3, generator=generator)
+    y = checkpoint(forward, x, use_reentrant=use_reentrant)
+    before = generator.get_state()
+    with pytest.raises(ValueError, match=r"generator=.* backward pass.* leave generator out.* or pass seed="):
+        y.sum().backward()
+    assert torch.equal(generator.get_state(), before)
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
 def test_r13_checkpointed_layers_have_the_gradients_of_plain_ones(use_reentrant: bool) -> None:
     net = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), DropBlock2d(0.7, 3)) for _ in range(4)])
 
