@@ -24,9 +24,8 @@ def shared_factor(dropped: Tensor, count: int, group: Any, dtype: torch.dtype) -
 
 def count_kept(x: Tensor, count: int, group: Any) -> None:
     """Have `count` units of `x`, all kept, counted by the group, whose other processes wait for this one."""
-    if group is not None:
-        none = torch.zeros(1, dtype=torch.int64, device=x.device)
-        shared_factor(none, count, group, torch.float32)
+    none = torch.zeros(1, dtype=torch.int64, device=x.device)
+    shared_factor(none, count, group, torch.float32)
 
 
 def check(group: Any, renorm: str) -> None:

@@ -75,7 +75,8 @@ def drop_block(
     if not training:
         return x
     if known.call.drops_nothing:
-        distributed.count_kept(x, known.call.count, process_group)
+        if process_group is not None:
+            distributed.count_kept(x, known.call.count, process_group)
         return x
     arguments.no_frozen_mask()
     mask: Mask = engine.mask(keys.words_of(seed, generator, x.device), keep_prob, known.call, known.plan, known.dtype)

@@ -48,7 +48,8 @@ def drop_block(
         return x
     count = x.numel() if per_channel else x.numel() // max(1, x.shape[1])
     if _drops_nothing(x, keep_prob):
-        distributed.count_kept(x, count, process_group)
+        if process_group is not None:
+            distributed.count_kept(x, count, process_group)
         return x
     arguments.no_frozen_mask()
     key = keys.words_of(seed, generator, x.device)
