@@ -1,6 +1,7 @@
 """Certificates, what becomes of them, badges, and deviations that are known from a file."""
 
 import json
+import shlex
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -147,6 +148,21 @@ def test_another_subject_may_be_asked(certified: Callable[[str], Path], module: 
     assert run("verify", certified("right"), module("wrong"), "--seed", 1).exit_code == 1
     assert run("verify", certified("right"), "no_such_module:subject").exit_code == 3
     assert "did you mean 'numpy'?" in run("verify", certified("right"), "nunpy").output
+
+
+def test_a_command_that_a_file_names_is_run_only_where_it_is_given_again(
+    certified: Callable[[str], Path], tmp_path: Path
+) -> None:
+    file, name = certified("right"), f"--worker 'touch {tmp_path / 'ran'}'"
+    found = json.loads(file.read_text())
+    found["subject"]["name"] = name
+    file.write_text(json.dumps(found | {"digest": digest_of(found)}))
+    result = run("verify", file)
+    assert result.exit_code == 2
+    assert f"add -- {shlex.quote(name)}" in " ".join(result.output.replace("│", "").split())
+    assert not (tmp_path / "ran").exists()
+    assert run("verify", file, "--", name).exit_code == 3  # touch answers no question
+    assert (tmp_path / "ran").exists()
 
 
 def test_one_that_was_altered_is_told_and_nothing_is_run(certified: Callable[[str], Path]) -> None:

@@ -1,6 +1,7 @@
 """``dropblock-conformance verify``."""
 
 import secrets
+import shlex
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from dropblock_conformance.running.campaign import reports, run_locally
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order
 from dropblock_conformance.running.source import digest_of_sources, digest_of_suite
+from dropblock_conformance.subjects import WORKER
 
 BAD = {Outcome.DEVIATES, Outcome.DECLARED, Outcome.WRONG_CAUSE, Outcome.CRASHED}
 
@@ -31,7 +33,8 @@ BAD = {Outcome.DEVIATES, Outcome.DECLARED, Outcome.WRONG_CAUSE, Outcome.CRASHED}
 def verify(context: click.Context, certificate: Path, subject: str | None, number: int, seed: int | None) -> None:
     """Say whether CERTIFICATE still holds: repeat a sample of its checks from a new seed.
 
-    SUBJECT is the subject to ask, where it goes by another name here.
+    SUBJECT is the subject to ask, where it goes by another name here, or is a worker: no command is run because a
+    file says so.
 
     \b
     Exits with
@@ -63,6 +66,9 @@ def verify(context: click.Context, certificate: Path, subject: str | None, numbe
 def order_of(found: dict[str, Any], subject: str | None, number: int, seed: int) -> Order:
     """What to repeat: some of the checks that were decided, a law and an exact one among them where there were."""
     decided = {Outcome.CONFORMS, Outcome.DEVIATES, Outcome.DECLARED}
+    if subject is None and found["subject"]["name"].startswith(WORKER):
+        name = printable(found["subject"]["name"])
+        raise click.UsageError(f"the certificate names a command, {name}: to run it, add -- {shlex.quote(name)}")
     known = all_checks()
     ids = [id for id, said in found["outcomes"].items() if id in known and said["outcome"] in decided]
     if not ids:
