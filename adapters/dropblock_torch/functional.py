@@ -47,9 +47,10 @@ def drop_block(
         stream: 32 bits that tell apart layers which share a seed.
         generator: ``torch.Generator`` to draw 64 bits from; by default that of the device of `x`
             (``torch.manual_seed``), mixed with the process's rank where ``torch.distributed`` is initialised.
-            Activation checkpointing restores default generators alone, and with your own it is refused.
-        process_group: count line 8 over this group's processes, not over this one alone (``renorm="tensor"``). Each of
-            them must make the same calls in training, with samples or without; a process in evaluation takes no part.
+            Activation checkpointing restores default generators alone: to draw from your own in a backward pass is an
+            error.
+        process_group: count line 8 over this group's processes, not over this one alone (``renorm="tensor"``). All
+            must make the same calls in training, with samples or without; a process in evaluation takes no part.
         inplace: write the result into `x` and return it.
 
     Returns:

@@ -54,15 +54,12 @@ def words_of(seed: int | Tensor | None, generator: torch.Generator | None, devic
 
 
 def _not_recomputed(generator: torch.Generator) -> None:
-    """ValueError in a backward pass: what is recomputed there must meet the mask of the forward pass.
-
-    Activation checkpointing restores the states of PyTorch's default generators, and of no others.
-    """
+    """ValueError in a backward pass: what is recomputed there must meet the mask of the forward pass."""
     if _graph_task() != -1:
         raise ValueError(
             f"generator={generator!r} is drawn from in a backward pass, where activation checkpointing recomputes the "
-            "forward pass: the mask would be another one, and the gradients wrong; leave generator out, since the "
-            "default generators are restored, or pass seed="
+            "forward pass: the mask would be another one, and the gradients wrong; leave generator out (checkpointing "
+            "restores the default generators), or pass seed="
         )
 
 

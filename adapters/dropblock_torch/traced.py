@@ -46,10 +46,9 @@ def drop_block(
         return ops.refuse(anything, isinstance(error, TypeError), str(error))
     if not training:
         return x
-    count = x.numel() if per_channel else x.numel() // max(1, x.shape[1])
     if _drops_nothing(x, keep_prob):
         if process_group is not None:
-            distributed.count_kept(x, count, process_group)
+            distributed.count_kept(x, _count(x, per_channel), process_group)
         return x
     arguments.no_frozen_mask()
     key = keys.words_of(seed, generator, x.device)
@@ -58,10 +57,15 @@ def drop_block(
     others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
     state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
     if process_group is not None:
-        scale = distributed.shared_factor(dropped, count, process_group, dtype)
+        scale = distributed.shared_factor(dropped, _count(x, per_channel), process_group, dtype)
     apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
     y = apply(x, state, scale, *settings, layout)
     return x.copy_(y) if inplace else y
+
+
+def _count(x: Tensor, per_channel: bool) -> int:
+    """count(M) of line 8 over the tensor."""
+    return (x if per_channel else x[:, :1]).numel()
 
 
 def _operand(keep_prob: float | Tensor) -> Tensor:

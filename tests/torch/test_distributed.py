@@ -65,10 +65,17 @@ def shard_is_empty_under_a_mode(rank: int) -> Tensor:
         return shard_is_empty(rank)
 
 
+def shard_is_empty_when_compiled(rank: int) -> Tensor:
+    return torch.compile(shard_is_empty, backend="aot_eager", fullgraph=True)(rank)
+
+
 def all_kept(rank: int) -> Tensor:
-    return drop_block(
-        shard(rank), [1.0, 0.7][rank], 3, seed=7, sample_offset=rank * BATCH, process_group=dist.group.WORLD
-    )
+    keep_prob, offset = [1.0, 0.7][rank], rank * BATCH
+    return drop_block(shard(rank), keep_prob, 3, seed=7, sample_offset=offset, process_group=dist.group.WORLD)
+
+
+def all_kept_when_compiled(rank: int) -> Tensor:
+    return torch.compile(all_kept, backend="aot_eager", fullgraph=True)(rank)
 
 
 def evaluated_alone(rank: int) -> Tensor:
@@ -123,8 +130,8 @@ def dtensor(rank: int) -> str:
 
 
 TASKS = (unseeded, own_generator, sharded, counted_together, counted_alone, uneven, shard_is_empty,
-         shard_is_empty_under_a_mode, all_kept, evaluated_alone, compiled_together, trained, sharded_parameters,
-         dtensor)  # fmt: skip
+         shard_is_empty_under_a_mode, shard_is_empty_when_compiled, all_kept, all_kept_when_compiled, evaluated_alone,
+         compiled_together, trained, sharded_parameters, dtensor)  # fmt: skip
 
 
 def _process(rank: int, folder: str) -> None:
@@ -170,7 +177,9 @@ def test_r08_a_process_group_counts_line_8_over_all_ranks(ranks: Ranks) -> None:
     assert torch.equal(torch.cat(ranks(uneven)), y)
 
 
-@pytest.mark.parametrize("task", [shard_is_empty, shard_is_empty_under_a_mode])
+@pytest.mark.parametrize(
+    "task", [shard_is_empty, shard_is_empty_under_a_mode, shard_is_empty_when_compiled], ids=lambda task: task.__name__
+)
 def test_r08_a_rank_without_samples_lets_nobody_wait(ranks: Ranks, task: Callable[[int], Tensor]) -> None:
     nothing, y = ranks(task)
     assert nothing.shape == (0, *X.shape[1:])
@@ -180,8 +189,11 @@ def test_r08_a_rank_without_samples_lets_nobody_wait(ranks: Ranks, task: Callabl
 def test_r08_a_rank_that_keeps_all_is_counted_and_gets_its_activations_back(ranks: Ranks) -> None:
     kept, y = ranks(all_kept)
     assert torch.equal(kept, shard(0))
-    ones = (y != 0).sum() + kept.numel()
-    assert torch.equal(y[y != 0], (shard(1) * (X.numel() / ones))[y != 0])
+    factor = X.numel() / ((y != 0).sum() + kept.numel())
+    assert torch.equal(y[y != 0], (shard(1) * factor)[y != 0])
+    scaled, compiled = ranks(all_kept_when_compiled)
+    assert torch.equal(compiled, y)
+    assert torch.equal(scaled, shard(0) * factor)
 
 
 def test_a_rank_in_evaluation_waits_for_nobody(ranks: Ranks) -> None:

@@ -243,6 +243,13 @@ def test_r13_a_generator_of_the_users_own_is_refused_where_activations_are_recom
     assert x.grad is None
 
 
+def test_r13_a_checkpoint_that_is_told_to_restore_nothing_meets_another_mask() -> None:
+    seen: list[Tensor] = []
+    x = X.clone().requires_grad_()
+    checkpoint(recording(seen), x, use_reentrant=False, preserve_rng_state=False).sum().backward()
+    assert not torch.equal(seen[0] == 0, seen[1] == 0)
+
+
 @pytest.mark.parametrize("use_reentrant", [True, False])
 def test_r13_checkpointed_layers_have_the_gradients_of_plain_ones(use_reentrant: bool) -> None:
     net = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), DropBlock2d(0.7, 3)) for _ in range(4)])
