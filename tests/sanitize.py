@@ -1,18 +1,15 @@
 """Run the C library under the sanitizers of GCC or Clang: ``make sanitize``.
 
-Address and undefined behaviour: with the tests of the library. Threads: masks and products of many sizes, each task on
-one of four threads, in the smallest tasks there may be.
+Address and undefined behaviour: with the tests of the library. Threads: masks and products of many sizes, on four
+threads, in the smallest tasks there may be.
 """
 
-import ctypes
 import os
 import random
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,33 +17,20 @@ from dropblock_core.native import calls, compile, library
 from dropblock_core.stream import Batch, Segments
 
 FLAGS = f"{compile.FLAGS} -O1 -g -fno-sanitize-recover=all"
-TASK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-PARALLEL_FOR = ctypes.CFUNCTYPE(
-    ctypes.c_int32, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
-)
-
-
-@PARALLEL_FOR
-def on_four_threads(begin: int, end: int, grain: int, task: int, context: int) -> int:
-    cuts = [begin + (end - begin) * i // 4 for i in range(5)]
-    threads = [threading.Thread(target=TASK(task), args=(*cuts[i : i + 2], context)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return 0
 
 
 def in_threads(file: str) -> None:
     """Draw and apply masks of 200 sizes."""
     found = library.opened(Path(file))
-    calls.library, calls.TASK_BITS = lambda: found, 64
-    threads: Any = ctypes.cast(on_four_threads, ctypes.c_void_p).value
+    found.dropblock_threads(4)
+    library.library = calls.library = lambda: found
+    calls.TASK_BITS = 64
+    threads = library.parallel_for()
     rng = random.Random(0)
     for seed in range(200):
         feat = rng.randint(1, 20), rng.randint(1, 40)
         segments = Segments.of(feat, tuple(rng.randint(1, f) for f in feat))
-        samples, maps = rng.randint(1, 6), rng.choice([1, 3, 5, 64, 128])
+        samples, maps = rng.randint(1, 6), rng.choice([1, 3, 5, 64, 1280])
         units = samples * maps * segments.units
         state, x, y = np.empty(calls.state_words(units), np.uint64), np.ones(units, np.float32), np.empty(units, "f4")
         batch, scale = Batch(seed, samples, maps, segments, rng.choice([0.01, 0.3])), np.array(1.5, "f4")

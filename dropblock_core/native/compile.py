@@ -13,7 +13,7 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("dropblock.c")
 LIBRARY = Path(__file__).with_name("libdropblock.so")
 # Every product is rounded once, and nothing looks at the flags of the floating-point unit.
-FLAGS = "-std=gnu11 -O3 -fPIC -shared -fvisibility=hidden -fno-math-errno -fno-trapping-math -ffp-contract=off"
+FLAGS = "-std=gnu11 -O3 -fPIC -shared -pthread -fvisibility=hidden -fno-math-errno -fno-trapping-math -ffp-contract=off"
 
 
 def compile_library(flags: str = FLAGS, library: Path = LIBRARY) -> str | None:

@@ -4,9 +4,12 @@
  * `bits |= bits << distance` over flat words, applying the mask goes through memory once, and only the strides know
  * whether channels come first or last.
  *
- * Nothing of Python or of a framework is in here. Threads come from the caller, as a `parallel_for`; NULL has one.
+ * Nothing of Python or of a framework is in here. Threads come from the caller, as a `parallel_for`; NULL has one, and
+ * who has none of his own takes `dropblock_parallel_for`.
  */
+#include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define API __attribute__((visibility("default")))
@@ -36,6 +39,70 @@ typedef int32_t parallel_for_t(int64_t begin, int64_t end, int64_t grain, task_t
 static void run(parallel_for_t *parallel_for, int64_t tasks, task_t *task, void *context) {
     if (!parallel_for || tasks < 2 || parallel_for(0, tasks, 1, task, context)) task(0, tasks, context);
 }
+
+/* Threads that live as long as their work: none waits between calls, and a process may fork. Whoever starts late, since
+ * its CPU has something else to do, finds nothing left, and nobody waits for it; so the last one frees the work. */
+enum { SHARES = 8 }; /* shares of the work that a thread takes, if all are equally fast */
+static int32_t threads = 1;
+
+typedef struct {
+    int64_t next, end, share, left;
+    task_t *task;
+    void *context;
+    int32_t holders;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+} work_t;
+
+static void take_shares(work_t *w) {
+    for (int64_t first; (first = __atomic_fetch_add(&w->next, w->share, __ATOMIC_RELAXED)) < w->end;) {
+        const int64_t last = first + w->share < w->end ? first + w->share : w->end;
+        w->task(first, last, w->context);
+        if (__atomic_sub_fetch(&w->left, last - first, __ATOMIC_ACQ_REL)) continue;
+        pthread_mutex_lock(&w->lock);
+        pthread_cond_signal(&w->done);
+        pthread_mutex_unlock(&w->lock);
+    }
+}
+
+static void let_go(work_t *w) {
+    if (__atomic_sub_fetch(&w->holders, 1, __ATOMIC_ACQ_REL)) return;
+    pthread_mutex_destroy(&w->lock), pthread_cond_destroy(&w->done);
+    free(w);
+}
+
+static void *help(void *work) {
+    take_shares(work);
+    let_go(work);
+    return NULL;
+}
+
+API int32_t dropblock_parallel_for(int64_t begin, int64_t end, int64_t grain, task_t *task, void *context) {
+    const int64_t share = (end - begin) / (SHARES * threads);
+    const int64_t most = (end - begin) / 4; /* to start a thread takes as long as some tasks */
+    pthread_attr_t detached;
+    work_t *w = most < 2 || threads < 2 ? NULL : malloc(sizeof *w);
+    if (!w) return 1; /* who asked has one thread */
+    *w = (work_t){begin, end, share > grain ? share : grain, end - begin, task, context, 1,
+                  PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    for (int32_t i = 1; i < threads && i < most; i++) {
+        pthread_t id;
+        __atomic_add_fetch(&w->holders, 1, __ATOMIC_RELAXED);
+        if (pthread_create(&id, &detached, help, w)) let_go(w);
+    }
+    pthread_attr_destroy(&detached);
+    take_shares(w);
+    pthread_mutex_lock(&w->lock);
+    while (__atomic_load_n(&w->left, __ATOMIC_ACQUIRE)) pthread_cond_wait(&w->done, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    let_go(w);
+    return 0;
+}
+
+/* How many threads dropblock_parallel_for may use. */
+API void dropblock_threads(int32_t most) { threads = most; }
 
 /* ---- line 5: the stream of stream.py ---- */
 

@@ -10,6 +10,7 @@ from typing import Any
 FILE = Path(__file__).with_name("libdropblock.so")
 ABI = 3  # of the structures below
 SWITCH = "DROPBLOCK_NATIVE"
+MOST_THREADS = 16  # each is started by a call, and memory serves no more of them faster
 
 _word, _number, _pointer = ctypes.c_uint32, ctypes.c_int64, ctypes.c_void_p
 
@@ -77,7 +78,22 @@ def _loaded() -> tuple[Any, str]:
         return None, f"off: {FILE} cannot be loaded ({error})"
     if (abi := found.dropblock_abi()) != ABI:
         return None, f"off: {FILE} is of another version ({abi}, not {ABI}); install the package again"
+    found.dropblock_threads(threads())
     return found, f"on: {FILE}"
+
+
+def threads() -> int:
+    """How many threads NumPy's path may use: what ``OMP_NUM_THREADS`` says, or the CPUs of this process."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdecimal() and int(asked):
+        return min(int(asked), MOST_THREADS)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, MOST_THREADS)
+
+
+def parallel_for() -> int | None:
+    """The address of the library's own way to run a function on threads, which end with the call."""
+    return ctypes.cast(library().dropblock_parallel_for, ctypes.c_void_p).value
 
 
 def opened(file: Path) -> Any:
@@ -89,5 +105,7 @@ def opened(file: Path) -> Any:
     found.dropblock_count.argtypes = [_pointer, _number, _number, _pointer]
     found.dropblock_apply.restype = None
     found.dropblock_apply.argtypes = [ctypes.POINTER(UnitsArguments), _pointer]
+    found.dropblock_threads.restype = None
+    found.dropblock_threads.argtypes = [ctypes.c_int32]
     found.dropblock_abi.restype = ctypes.c_int32
     return found

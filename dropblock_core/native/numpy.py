@@ -1,4 +1,4 @@
-"""Lines 5 to 8 for NumPy's arrays, in one thread, as NumPy's own functions have it."""
+"""Lines 5 to 8 for NumPy's arrays, on threads of the library's own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from dropblock_core.call import Call
 from dropblock_core.native import calls
-from dropblock_core.native.library import library
+from dropblock_core.native.library import library, parallel_for
 from dropblock_core.renorm import factor, scope_number
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +36,9 @@ def _fill(y: Array, x: Array, call: Call, seed: int, *, channels_last: bool) -> 
     channels, units = x.shape[1], call.segments.units
     state = np.empty(calls.state_words(call.samples * call.maps * units), np.uint64)
     # Channels that share a mask do not lie between its bits.
-    dropped = calls.draw(call.batch(seed), state.ctypes.data, channels_last=channels_last and call.maps == channels)
+    in_units = channels_last and call.maps == channels
+    threads = parallel_for()
+    dropped = calls.draw(call.batch(seed), state.ctypes.data, channels_last=in_units, parallel_for=threads)
     scopes = scope_number(call.renorm, (call.samples, call.maps))
     scale: Any = call.fixed_scale
     if scale is None:
@@ -44,4 +46,5 @@ def _fill(y: Array, x: Array, call: Call, seed: int, *, channels_last: bool) -> 
         scale = factor(counts, call.count)
     scale = np.asarray(scale, np.float64 if x.dtype == np.float64 else np.float32)
     rows = calls.Rows.of(call.samples, channels, call.maps, units, scopes, channels_last)
-    calls.apply(x.ctypes.data, y.ctypes.data, state.ctypes.data, scale.ctypes.data, rows, x.dtype.name)
+    places = x.ctypes.data, y.ctypes.data, state.ctypes.data, scale.ctypes.data
+    calls.apply(*places, rows, x.dtype.name, parallel_for=threads)

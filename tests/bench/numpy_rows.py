@@ -1,10 +1,13 @@
 """The NumPy reference, beside DropBlock as it is often written."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from dropblock_core import drop_block, gamma
+from dropblock_core.native import library
 from tests.bench.cases import CASES, FLOOR, OURS, Backend, Case, Contenders, Target
 
 
@@ -32,4 +35,16 @@ def contenders(x: np.ndarray[Any, Any], case: Case) -> Contenders:
     }
 
 
-BACKENDS = [Backend("forward", contenders, {case: [Target(FLOOR, at_most=1.6)] for case in CASES})]
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As with ``OMP_NUM_THREADS=1``."""
+    threads = library.library().dropblock_threads if library.library() else lambda number: None
+    threads(1)
+    yield
+    threads(library.threads())
+
+
+BACKENDS = [
+    Backend("forward", contenders, {case: [Target(FLOOR, at_most=1.6)] for case in CASES}),
+    Backend("forward, one thread", contenders, cases=CASES, within=one_thread),
+]

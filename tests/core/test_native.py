@@ -72,6 +72,45 @@ def test_r13_a_mask_has_the_bits_of_the_reference(
     assert dropped == np.unpackbits(wanted).sum()
 
 
+@needs_library
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("tasks", [0, 1, 7, 8, 1000])
+def test_threads_do_every_task_once(threads: int, tasks: int) -> None:
+    done: list[int] = []
+    found, task = library.opened(library.FILE), TASK(lambda begin, end, _: done.extend(range(begin, end)))
+    found.dropblock_threads(threads)
+    run = PARALLEL_FOR(library.parallel_for())
+    is_refused = bool(run(3, 3 + tasks, 1, ctypes.cast(task, ctypes.c_void_p), None))
+    found.dropblock_threads(library.threads())
+    assert is_refused == (threads == 1 or tasks < 8), "too little for two threads is left to the caller"
+    assert sorted(done) == ([] if is_refused else list(range(3, 3 + tasks)))
+
+
+@needs_library
+def test_threads_give_what_one_gives() -> None:
+    x = np.random.default_rng(0).standard_normal((8, 256, 20, 20), np.float32)
+    found = library.opened(library.FILE)
+    results = []
+    for threads in (1, 4):
+        found.dropblock_threads(threads)
+        results.append(drop_block(x, 0.9, 5, seed=3))
+    found.dropblock_threads(library.threads())
+    assert_equal(*results)
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("2,4", 2), ("1000", library.MOST_THREADS)])
+def test_omp_num_threads_is_followed(asked: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert library.threads() == threads
+
+
+@pytest.mark.parametrize("asked", ["", "0", "many"])
+def test_without_omp_num_threads_each_cpu_gets_a_thread(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr(library.os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert library.threads() == 3
+
+
 def test_a_sample_too_large_for_the_librarys_counters_is_refused_before_anything_is_written() -> None:
     batch = Batch(0, 1, 2**32, Segments.of((1,), (1,)), 0.5)
     with pytest.raises(ValueError, match=r"has 2\^32 segments or more, .* set DROPBLOCK_NATIVE=0"):
