@@ -8,10 +8,12 @@ from dropblock_core import arrays, validate, words
 from dropblock_core.call import Call, remembered_call
 from dropblock_core.mask import dropped_units
 from dropblock_core.native import numpy as native
+from dropblock_core.positional import looks_at_position
 from dropblock_core.remembered import flat
 from dropblock_core.renorm import counted_factor
 
 
+@looks_at_position()
 def drop_block(
     x: Any,
     keep_prob: float = 0.9,

@@ -5,11 +5,12 @@ from typing import Any
 import equinox as eqx
 from jax import Array
 
+from dropblock_core.positional import LooksAtPosition
 from dropblock_jax.functional import drop_block
 from dropblock_jax.options import checked_keep_prob, checked_options
 
 
-class DropBlock(eqx.Module):
+class DropBlock(LooksAtPosition, eqx.Module):
     """Drops blocks of one sample ``[channels, *spatial]``, and nothing in inference, as ``eqx.nn.Dropout`` does.
 
     Args:
@@ -52,8 +53,8 @@ class DropBlock(eqx.Module):
         inference = self.inference if inference is None else inference
         y = drop_block(
             x[None],
-            self.keep_prob,
-            self.block_size,
+            keep_prob=self.keep_prob,
+            block_size=self.block_size,
             key=key,
             seed=seed,
             training=not inference,

@@ -6,12 +6,13 @@ from flax import nnx
 from flax.nnx.module import first_from
 from jax import Array
 
+from dropblock_core.positional import LooksAtPosition
 from dropblock_jax.functional import drop_block
 from dropblock_jax.options import checked_keep_prob, checked_options
 from dropblock_jax.threshold import Threshold
 
 
-class DropBlock(nnx.Module):
+class DropBlock(LooksAtPosition, nnx.Module):
     """Drops blocks in training, and nothing where it is deterministic, as ``nnx.Dropout`` does.
 
     Args:
@@ -67,7 +68,13 @@ class DropBlock(nnx.Module):
         keep_prob = self.keep_prob if keep_prob is None else keep_prob
         key = None if deterministic or seed is not None else self._key(rngs)
         return drop_block(
-            x, keep_prob, self.block_size, key=key, seed=seed, training=not deterministic, **dict(self.options)
+            x,
+            keep_prob=keep_prob,
+            block_size=self.block_size,
+            key=key,
+            seed=seed,
+            training=not deterministic,
+            **dict(self.options),
         )
 
     def set_view(self, deterministic: bool | None = None) -> None:

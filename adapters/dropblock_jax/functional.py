@@ -10,10 +10,12 @@ from jax.experimental import checkify
 
 from dropblock_core import arrays, validate
 from dropblock_core.call import Call
+from dropblock_core.positional import looks_at_position
 from dropblock_jax import keys, program
 from dropblock_jax.threshold import Threshold
 
 
+@looks_at_position()
 def drop_block(
     x: Array,
     keep_prob: float | Array | Threshold = 0.9,

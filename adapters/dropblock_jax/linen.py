@@ -5,11 +5,12 @@ from typing import Any
 from flax import linen as nn
 from jax import Array
 
+from dropblock_core.positional import LooksAtPosition
 from dropblock_jax import options
 from dropblock_jax.functional import drop_block
 
 
-class DropBlock(nn.Module):
+class DropBlock(LooksAtPosition, nn.Module):
     """Drops blocks in training, and nothing where it is deterministic, as ``nn.Dropout`` does.
 
     Attributes:
@@ -47,8 +48,8 @@ class DropBlock(nn.Module):
             rng = self.make_rng(self.rng_collection)
         return drop_block(
             x,
-            self.keep_prob if keep_prob is None else keep_prob,
-            self.block_size,
+            keep_prob=self.keep_prob if keep_prob is None else keep_prob,
+            block_size=self.block_size,
             key=rng,
             training=not deterministic,
             **{name: getattr(self, name) for name in options.NAMES},

@@ -5,10 +5,11 @@ from typing import Any
 import keras
 
 from dropblock_core import validate
+from dropblock_core.positional import LooksAtPosition
 from dropblock_keras import native
 
 
-class DropBlock(keras.layers.Layer):
+class DropBlock(LooksAtPosition, keras.layers.Layer):
     """Drops blocks in training, and returns its input in inference.
 
     Args:

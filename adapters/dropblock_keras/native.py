@@ -22,13 +22,13 @@ def _on_tensorflow(x: Any, keep_prob: Any, words: Any, data_format: str, options
     from dropblock_tf import drop_block
 
     seed = tf.cast(words, tf.int64) & 0xFFFFFFFF
-    return drop_block(x, keep_prob, seed=seed, data_format=data_format, **options)
+    return drop_block(x, keep_prob=keep_prob, seed=seed, data_format=data_format, **options)
 
 
 def _on_jax(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
     from dropblock_jax import drop_block
 
-    return drop_block(x, keep_prob, seed=words.astype("uint32"), data_format=data_format, **options)
+    return drop_block(x, keep_prob=keep_prob, seed=words.astype("uint32"), data_format=data_format, **options)
 
 
 def _on_torch(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
@@ -36,9 +36,9 @@ def _on_torch(x: Any, keep_prob: Any, words: Any, data_format: str, options: dic
 
     low, high = words.long() & 0xFFFFFFFF
     if data_format == "channels_first":
-        return drop_block(x, keep_prob, seed=low | high << 32, **options)
+        return drop_block(x, keep_prob=keep_prob, seed=low | high << 32, **options)
     # With its axes in PyTorch's order, x is one of PyTorch's own channels-last tensors: nothing is copied.
-    return drop_block(x.movedim(-1, 1), keep_prob, seed=low | high << 32, **options).movedim(1, -1)
+    return drop_block(x.movedim(-1, 1), keep_prob=keep_prob, seed=low | high << 32, **options).movedim(1, -1)
 
 
 _ON_BACKEND = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}

@@ -6,10 +6,12 @@ import tensorflow as tf
 
 from dropblock_core import validate
 from dropblock_core.call import Call
+from dropblock_core.positional import looks_at_position
 from dropblock_tf import host, keys, program
 from dropblock_tf.threshold import Threshold
 
 
+@looks_at_position()
 @tf.autograph.experimental.do_not_convert
 def drop_block(
     x: Any,

@@ -2,7 +2,7 @@
 
 >>> from dropblock_core import drop_block
 >>> def call(x, *, keep_prob, block_size, training, seed):
-...     return drop_block(x, keep_prob, block_size, training=training, seed=seed)
+...     return drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
 >>> report = certify(Subject("mine", call), profile="quick", checks=["mask.blocks", "seed.same"])
 >>> report.conforms
 True

@@ -16,6 +16,7 @@ from dropblock_keras import (
     LinearSchedule,
     add_dropblock,
 )
+from tests.shared.position import assert_looks_at_position
 
 BACKEND = keras.backend.backend()
 # Keras's own conversions to NumPy.
@@ -257,3 +258,8 @@ def test_a_schedule_needs_a_function_and_a_layer() -> None:
     network.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no DropBlock layer"):
         network.fit(normal(4, 4), normal(4, 1), verbose=0, callbacks=[KeepProbSchedule(LinearSchedule(0.9, 1))])
+
+
+@pytest.mark.parametrize("layer", [DropBlock1D, DropBlock2D, DropBlock3D])
+def test_a_low_keep_prob_by_position_is_named_with_both_readings(layer: Any) -> None:
+    assert_looks_at_position(layer)

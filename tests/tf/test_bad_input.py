@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from dropblock_tf import LinearSchedule, drop_block
 from tests.shared.comparing import assert_equal
+from tests.shared.position import assert_looks_at_position
 from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
 
 from .support import normal
@@ -233,3 +235,7 @@ def test_r14_a_schedule_refuses_bad_arguments() -> None:
 def test_r01_two_sources_of_bits_are_refused_where_nothing_is_drawn_too(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="both given"):
         drop_block(tf.ones((2, 8, 8, 3)), seed=1, generator=tf.random.Generator.from_seed(0), **arguments)
+
+
+def test_a_low_keep_prob_by_position_is_named_with_both_readings() -> None:
+    assert_looks_at_position(partial(drop_block, X))

@@ -25,7 +25,7 @@ def subject(
 
 
 def pure(x: jax.Array, keep_prob: float, block_size: int, training: bool, seed: int) -> jax.Array:
-    return drop_block(x, keep_prob, block_size, training=training, seed=seed)
+    return drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
 
 
 def candidate() -> Subject:

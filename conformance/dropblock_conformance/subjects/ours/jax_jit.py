@@ -20,7 +20,7 @@ def compiled(x: jax.Array, keep_prob: float, block_size: int, training: bool, se
 
 @partial(jax.jit, static_argnames=("block_size", "training"))
 def _program(x: jax.Array, threshold: Threshold, seed: jax.Array, block_size: int, training: bool) -> Any:
-    return drop_block(x, threshold, block_size, training=training, seed=seed)
+    return drop_block(x, keep_prob=threshold, block_size=block_size, training=training, seed=seed)
 
 
 def traced(keep_prob: float, steps: int) -> Iterator[float]:

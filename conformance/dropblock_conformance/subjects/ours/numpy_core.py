@@ -8,7 +8,7 @@ from dropblock_core import LinearSchedule, drop_block
 
 
 def call(x: Array, *, keep_prob: float, block_size: int, training: bool, seed: int) -> Array:
-    y: Array = drop_block(x, keep_prob, block_size, training=training, seed=seed)
+    y: Array = drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
     return y
 
 

@@ -27,7 +27,7 @@ def subject(name: str, layer: Callable[..., Any], *, compiles: bool = False) -> 
 
 
 def pure(x: Any, keep_prob: float, block_size: int, training: bool, seed: int) -> Any:
-    return drop_block(x, keep_prob, block_size, training=training, seed=seed)
+    return drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
 
 
 def candidate() -> Subject:

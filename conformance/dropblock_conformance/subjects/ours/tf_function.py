@@ -21,7 +21,7 @@ def compiled(program: Any) -> Any:
 
 
 def call(x: Any, keep_prob: Any, seed: Any, block_size: int, training: bool) -> Any:
-    return drop_block(x, keep_prob, block_size, training=training, seed=seed)
+    return drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
 
 
 def candidate() -> Subject:

@@ -23,7 +23,7 @@ def compiled(x: Tensor, keep_prob: float, block_size: int, *, training: bool, se
 
 @torch.compile(fullgraph=True, dynamic=True)
 def _program(x: Tensor, keep_prob: Tensor, seed: Tensor, block_size: int, training: bool) -> Any:
-    return drop_block(x, keep_prob, block_size, training=training, seed=seed)
+    return drop_block(x, keep_prob=keep_prob, block_size=block_size, training=training, seed=seed)
 
 
 def candidate() -> Subject:
