@@ -5,6 +5,7 @@ from dropblock_torch.modules import DropBlock1d, DropBlock2d, DropBlock3d
 from dropblock_torch.placement import add_dropblock
 from dropblock_torch.replacement import Replacement, replace_dropblock
 from dropblock_torch.schedule import KeepProbScheduler
+from dropblock_torch.summary import summary
 
 __all__ = [
     "DropBlock1d",
@@ -15,4 +16,5 @@ __all__ = [
     "add_dropblock",
     "drop_block",
     "replace_dropblock",
+    "summary",
 ]

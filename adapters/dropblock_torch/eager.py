@@ -15,6 +15,7 @@ from dropblock_core.call import NO_VALUE, Call, remembered_call
 from dropblock_core.remembered import flat, remembered
 from dropblock_torch import arguments, distributed, engines, keys, ops
 from dropblock_torch.engines.plan import Mask, Plan, is_channels_last, wide_dtype
+from dropblock_torch.observed import Observed
 
 # PyTorch has no public names for these. A version that lacks one gets the operators.
 _modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
@@ -57,8 +58,9 @@ def drop_block(
     process_group: Any,
     inplace: bool,
     foreign: dict[str, Any],
+    observed: Observed | None = None,
 ) -> Tensor:
-    """As :func:`dropblock_torch.drop_block`."""
+    """As :func:`dropblock_torch.drop_block`; `observed` is told what is dropped."""
     if foreign:
         validate.no_foreign_keywords(foreign)
     engine = engines.of(x)
@@ -75,11 +77,15 @@ def drop_block(
     if not training:
         return x
     if known.call.drops_nothing:
+        if observed is not None:
+            observed.note(known.call, None)
         if process_group is not None:
             distributed.count_kept(x, known.call.count, process_group)
         return x
     arguments.no_frozen_mask()
     mask: Mask = engine.mask(keys.words_of(seed, generator, x.device), keep_prob, known.call, known.plan, known.dtype)
+    if observed is not None:
+        observed.note(known.call, mask)
     scale = mask.scale
     if process_group is not None:
         *_, dropped = mask.tensors(known.dtype)

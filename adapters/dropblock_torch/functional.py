@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dropblock_core.positional import looks_at_position
 from dropblock_torch import eager, traced
 
 
+@looks_at_position(torch.compiler.is_compiling)
 def drop_block(
     x: Tensor,
     keep_prob: float | Tensor = 0.9,
@@ -69,8 +71,7 @@ def drop_block(
             [1.3333, 1.3333, 0.0000, 0.0000],
             [1.3333, 1.3333, 0.0000, 0.0000]])
     """
-    way = eager if eager.takes(x) else traced
-    return way.drop_block(
+    return way(x).drop_block(
         x,
         keep_prob,
         block_size,
@@ -87,3 +88,8 @@ def drop_block(
         inplace,
         foreign,
     )
+
+
+def way(x: Tensor) -> Any:
+    """The module whose ``drop_block`` runs for `x`. It takes all arguments, and may be asked to note what it drops."""
+    return eager if eager.takes(x) else traced

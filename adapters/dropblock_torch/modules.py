@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from dropblock_core import validate
-from dropblock_torch.functional import drop_block
+from dropblock_core.positional import LooksAtPosition
+from dropblock_torch.functional import way
+from dropblock_torch.observed import Observed
 
 
 @torch.fx.wrap
 def _drop_block_of(
     x: Tensor, rank: int, keep_prob: Tensor, block_size: int | tuple[int, ...], **options: Any
 ) -> Tensor:
-    """:func:`drop_block` over `rank` spatial axes, of a batch or of one sample without its axis.
+    """:func:`dropblock_torch.drop_block` over `rank` spatial axes, of a batch or of one sample without its axis.
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
@@ -22,15 +24,15 @@ def _drop_block_of(
             f"x has shape {tuple(x.shape)}: DropBlock{rank}d takes [samples, channels, *spatial] or "
             f"[channels, *spatial] with {rank} spatial axes"
         )
-    if x.ndim == rank + 2:
-        return drop_block(x, keep_prob, block_size, **options)
-    batch = x.unsqueeze(0)
-    y = drop_block(batch, keep_prob, block_size, **options)
+    batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
+    y = way(batch).drop_block(batch, keep_prob, block_size, sample_offset=0, foreign={}, **options)
+    if batch is x:
+        return y
     # If nothing was dropped, or it was dropped in place, the result is `x` itself.
     return x if y is batch else y.squeeze(0)
 
 
-class _DropBlock(nn.Module):
+class _DropBlock(LooksAtPosition, nn.Module):
     """DropBlock (Ghiasi, Lin, Le 2018) over {rank} spatial axes; the identity in evaluation.
 
     Args:
@@ -80,6 +82,7 @@ class _DropBlock(nn.Module):
         self.generator = generator
         self.process_group = process_group
         self.inplace = inplace
+        self._observed = Observed()
 
     @property
     def keep_prob(self) -> float:
@@ -96,6 +99,20 @@ class _DropBlock(nn.Module):
         with torch.inference_mode(False):  # a tensor made in inference mode could never change
             # One element and not 0-d: a compiler would first take a 0-d tensor for a number, and then start again.
             self._keep_prob = torch.tensor([number], dtype=torch.float64, device="cpu")
+
+    @property
+    def dropped_fraction(self) -> Tensor | None:
+        """The share of the units that the last call in training dropped, 0-d, on the device of its input.
+
+        Nothing waits for the device until you read it. None before the first call, and after one in a compiled program,
+        in a transform of ``torch.func`` or in a mode such as that of selective checkpointing, where nobody counts.
+        """
+        return self._observed.dropped_fraction
+
+    @property
+    def expected_dropped_fraction(self) -> float | None:
+        """What the exact law expects of :attr:`dropped_fraction`; a call's own share differs from it by chance."""
+        return self._observed.expected_dropped_fraction
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` with blocks dropped, in training; `x` itself in evaluation."""
@@ -114,6 +131,7 @@ class _DropBlock(nn.Module):
             generator=self.generator,
             process_group=self.process_group,
             inplace=self.inplace,
+            observed=self._observed if isinstance(x, Tensor) else None,  # not while torch.fx traces
         )
 
     def extra_repr(self) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dropblock_core.call import Call
 from dropblock_torch import engines
-from dropblock_torch.engines.plan import Plan
+from dropblock_torch.engines.plan import Mask, Plan
 
 
 def define(name: str) -> Callable[..., Any]:
@@ -65,7 +65,8 @@ def mask(
     if not plan.samples * plan.maps:
         sizes = (0, torch.uint8), (plan.scopes, dtype), (plan.counts(renorm), torch.int64)
         return tuple(key.new_zeros(size, dtype=kind) for size, kind in sizes)  # type: ignore[return-value]  # three
-    return engine.mask(key, keep_prob, call, plan, dtype).tensors(dtype)
+    drawn: Mask = engine.mask(key, keep_prob, call, plan, dtype)
+    return (drawn if plan.counts(renorm) else drawn._replace(dropped=None)).tensors(dtype)
 
 
 def host_value(keep_prob: Tensor, *, waits: bool) -> float | None:

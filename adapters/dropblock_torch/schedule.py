@@ -1,11 +1,13 @@
 """Scheduled DropBlock (section 3 of the paper): a schedule of the step, set on a model's layers."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
 
 from dropblock_core import validate
+from dropblock_core.summary import PATIENCE
 from dropblock_torch.modules import _DropBlock
 
 
@@ -51,7 +53,10 @@ class KeepProbScheduler:
         if not self.layers:
             raise ValueError("layers holds no DropBlock layer: add some first, or schedule the model that has them")
         self.schedule = schedule
+        self._steps = 0  # of this object, so that it says once where they drive nothing
         self._go_to(_step(last_step))
+        for layer in self.layers:
+            layer._observed.schedulers.add(self)
 
     def _go_to(self, step: int) -> None:
         keep_prob = validate.probability("keep_prob", self.schedule(step))
@@ -60,8 +65,16 @@ class KeepProbScheduler:
             layer.keep_prob = keep_prob
 
     def step(self) -> None:
-        """One more training step is finished."""
+        """One more training step is finished. Warns after 100 of them, once, if no layer was called in training."""
         self._go_to(self.last_step + 1)
+        self._steps += 1
+        if self._steps == PATIENCE and not any(layer._observed.was_called for layer in self.layers):
+            warnings.warn(
+                f"{PATIENCE} steps of the schedule have passed, and none of its {len(self.layers)} DropBlock layers was"
+                " called in training: is the model in train(), is it this model that you train, and does its forward"
+                " use them? dropblock_torch.summary(model) shows each",
+                stacklevel=2,
+            )
 
     def get_last_keep_prob(self) -> float:
         """The value in use."""

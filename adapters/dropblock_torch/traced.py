@@ -8,6 +8,7 @@ from torch import Tensor
 from dropblock_core import validate
 from dropblock_torch import arguments, distributed, keys, ops
 from dropblock_torch.engines.plan import is_channels_last, wide_dtype
+from dropblock_torch.observed import Observed
 
 
 def drop_block(
@@ -26,8 +27,12 @@ def drop_block(
     process_group: Any,
     inplace: bool,
     foreign: dict[str, Any],
+    observed: Observed | None = None,
 ) -> Tensor:
-    """As :func:`dropblock_torch.drop_block`; inside a compiler what is refused raises when the program runs."""
+    """As :func:`dropblock_torch.drop_block`; inside a compiler what is refused raises when the program runs.
+
+    `observed` is told that it was called: counts may be fakes or wrappers here, which must not outlive the call.
+    """
     try:
         validate.no_foreign_keywords(foreign)
         feat = arguments.activations(x)
@@ -46,6 +51,8 @@ def drop_block(
         return ops.refuse(anything, isinstance(error, TypeError), str(error))
     if not training:
         return x
+    if observed is not None:
+        observed.note_unseen(feat)
     if _drops_nothing(x, keep_prob):
         if process_group is not None:
             distributed.count_kept(x, _count(x, per_channel), process_group)

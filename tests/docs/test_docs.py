@@ -48,8 +48,9 @@ def run_snippets(text: str) -> str:
 
 
 def said_lines(text: str) -> list[str]:
-    """What the comments after a document's print statements say that they print."""
-    return re.findall(r"^ *print\(.*\)  # (.+)$", text, re.MULTILINE)
+    """What a document's print statements print: the comments after them, and blocks of text that follow them."""
+    said = re.findall(r"^ *print\(.*\)  # (.+)$|^```\n\n```text\n([^`]*)\n```$", text, re.MULTILINE)
+    return "\n".join(comment or block for comment, block in said).splitlines()
 
 
 def test_readme_snippets_run_and_print_what_they_say() -> None:

@@ -30,7 +30,7 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     batch, address = call.batch(low | high << 32), state.data_ptr()
     dropped = calls.draw(batch, address, channels_last=plan.channels_last, parallel_for=parallel_for())
     if call.fixed_scale is not None:
-        return Mask(state, call.fixed_scale, None)
+        return Mask(state, call.fixed_scale, dropped)
     if plan.scopes == 1:
         kept = call.count - dropped
         return Mask(state, call.count / kept if kept else 0.0, dropped)

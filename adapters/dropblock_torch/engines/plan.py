@@ -65,7 +65,7 @@ class Mask(NamedTuple):
 
     state: Tensor  # uint8: a bit a unit in the order of memory, in words of the engine's
     scale: Tensor | float  # one factor a scope, in float32 (float64 for float64 activations)
-    dropped: Tensor | int | None  # int64, one count a scope; None where line 8 needs no count
+    dropped: Tensor | int | None  # int64, one count a scope; None where line 8 needs none and nobody counted
 
     @classmethod
     def counted(cls, state: Tensor, dropped: Tensor, call: Call, dtype: torch.dtype) -> Self:
