@@ -242,6 +242,13 @@ def test_make_help_knows_every_command_of_the_readme() -> None:
     }
 
 
+def test_ci_runs_what_the_documents_ask_for_before_a_push() -> None:
+    ran = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert ran == ["test", "conformance", "dist"]
+    assert set(ran) < set(re.findall(r"^\$ make (\S+)  +#", README, re.MULTILINE))
+    assert set(ran) < set(re.findall(r"^make (\S+)  +#", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+
+
 def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
