@@ -195,6 +195,18 @@ def test_torchvision_s_count_in_float16_ends_where_the_page_says() -> None:
         torch.set_num_threads(threads)
 
 
+def test_float16_ends_in_every_document_where_it_does() -> None:
+    [row] = re.findall(r"^\| Line 8 in half precision \|.*$", SPEC, re.MULTILINE)
+    _, last, first = said = re.findall(r"65,\d{3}", row)
+    with np.errstate(over="ignore"):
+        rounded = np.array([int(number.replace(",", "")) for number in said], np.float32).astype(np.float16)
+    assert rounded.tolist() == [65504, 65504, np.inf]
+    assert int(first.replace(",", "")) == int(last.replace(",", "")) + 1
+    for document in DOCUMENTS:
+        others = set(re.findall(r"65,5[012]\d", document.read_text().replace(row, "")))
+        assert others <= {first}, f"{document} has float16 end elsewhere"
+
+
 def seeds_on_whole_map(g: float, block: int, feat: int) -> float:
     """The expected drop fraction where every unit is an anchor, as the centre of a block that may hang over."""
     axis = np.array([sum(0 <= i - offset + block // 2 < feat for offset in range(block)) for i in range(feat)])
