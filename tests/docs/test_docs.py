@@ -31,7 +31,7 @@ PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
 JAX = (ROOT / "docs" / "jax.md").read_text()
 TENSORFLOW = (ROOT / "docs" / "tensorflow.md").read_text()
 KERAS = (ROOT / "docs" / "keras.md").read_text()
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
 
 
 def snippets(text: str) -> list[str]:
