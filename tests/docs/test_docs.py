@@ -261,6 +261,15 @@ def test_ci_runs_what_the_documents_ask_for_before_a_push() -> None:
     assert set(ran) < set(re.findall(r"^make (\S+)  +#", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
 
 
+def test_hooks_run_what_make_runs() -> None:
+    hooks = re.findall(r"entry: (.venv/bin/.*)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.MULTILINE)
+    made = re.findall(r"^\t\$\(BIN\)/((?:ruff|mypy).*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [hook.removeprefix(".venv/bin/").removesuffix(" --force-exclude") for hook in hooks] == [
+        command.removesuffix(" --check")
+        for command in made  # a hook formats, and fails if that changed something
+    ]
+
+
 def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
@@ -327,6 +336,7 @@ def test_changelog_and_versions_agree() -> None:
 
     project = (ROOT / "pyproject.toml").read_text()
     assert f'version = "{dropblock_core.__version__}"' in project
+    assert f"\nversion: {dropblock_core.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     bounds: dict[str, Any] = dict(re.findall(r'"(numpy|array-api-compat)>=([\d.]+)"', project))
     pins = dict(re.findall(r"^(numpy|array-api-compat)==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.M))
     stated = next(line for line in README.splitlines() if line.startswith("- Supported and tested"))
