@@ -1,5 +1,5 @@
-# `make check` while you work, `make test` and `make conformance` before a push, `make test-all` and `make matrix` before
-# a release. Each makes the environment first, once.
+# `make check` while you work; `make test`, `make conformance` and `make dist` before a push, which are what .ci/run runs;
+# `make test-all` and `make matrix` before a release. Each makes the environment first, once.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -120,7 +120,7 @@ lint: install  ## Check style and format.
 types: install  ## Check types.
 	$(BIN)/mypy
 
-dist: install  ## Build the source archive and two wheels, with the C library and without, and try each in a clean environment.
+dist: install  ## Build the source archive and two wheels, with the C library and without; try them in clean environments.
 	rm -rf dist
 	$(BIN)/python -m build
 	DROPBLOCK_NATIVE=0 $(BIN)/python -m build --wheel

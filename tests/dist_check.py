@@ -1,7 +1,9 @@
-"""Try what `make dist` built: the wheel's contents, the source archive's, and imports in a clean environment."""
+"""Try what `make dist` built: the wheels' contents, the source archive's, and each extra in a clean environment."""
 
+import os
 import re
 import subprocess
+import sys
 import tarfile
 import venv
 import zipfile
@@ -9,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CLEAN = ROOT / "build" / "dist-check"
-BIN = CLEAN / "bin"
+# The source tree may be on the caller's path, and would be imported in place of what was installed.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 IMPORT_CORE = """
 import importlib.metadata, sys
@@ -19,16 +22,28 @@ assert not loaded, f"importing dropblock_core imported {loaded}"
 assert dropblock_core.__file__.startswith(sys.prefix), dropblock_core.__file__
 print("dropblock-core", importlib.metadata.version("dropblock-core"), "imports alone")
 """
+TORCH_AS_NUMPY = """
+import numpy as np, torch
+from dropblock_core import drop_block
+from dropblock_torch import DropBlock2d, drop_block as torch_drop_block
+x = np.ones((2, 3, 14, 14), np.float32)
+assert np.array_equal(torch_drop_block(torch.from_numpy(x), 0.9, 7, seed=1).numpy(), drop_block(x, 0.9, 7, seed=1))
+assert DropBlock2d(0.9, 7)(torch.from_numpy(x)).shape == x.shape
+"""
 
 
-def install(requirement: str) -> None:
-    """Install into the clean environment, from here: make's PIP_CONSTRAINT is a relative path."""
-    subprocess.run([BIN / "pip", "install", "--quiet", requirement], cwd=ROOT, check=True)
+def installed(requirement: str) -> Path:
+    """The folder of programs of a new environment with the requirement alone, put there by this environment's pip."""
+    venv.create(CLEAN, clear=True)
+    pip = [sys.executable, "-m", "pip", "--python", CLEAN / "bin" / "python"]
+    # From the project's folder: make's PIP_CONSTRAINT is a relative path.
+    subprocess.run([*pip, "install", "--quiet", "--no-compile", requirement], cwd=ROOT, env=ENVIRONMENT, check=True)
+    return CLEAN / "bin"
 
 
 def run(*command: str | Path) -> None:
     """Run a command away from the source tree, which Python would otherwise import from."""
-    subprocess.run(command, cwd=CLEAN, check=True)
+    subprocess.run(command, cwd=CLEAN, env=ENVIRONMENT, check=True)
 
 
 def first_example() -> str:
@@ -60,14 +75,28 @@ def check_sdist(sdist: Path) -> None:
     assert not stray, f"the source archive holds {stray}"
 
 
-def check_installed(wheel: Path) -> None:
-    venv.create(CLEAN, clear=True, with_pip=True)
-    install(str(wheel))
-    run(BIN / "python", "-W", "error", "-c", IMPORT_CORE)
-    run(BIN / "python", "-W", "error", "-c", first_example())
+def check_core(wheel: Path) -> None:
+    python = installed(str(wheel)) / "python"
+    run(python, "-W", "error", "-c", IMPORT_CORE)
+    run(python, "-W", "error", "-c", first_example())
     wanted = "off" if wheel.stem.endswith("-py3-none-any") else "on"
     status = f"import dropblock_core as d; print(d.native_status()); assert d.native_status().startswith('{wanted}: ')"
-    run(BIN / "python", "-c", status)
+    run(python, "-c", status)
+
+
+def check_torch(wheel: Path) -> None:
+    python = installed(f"{wheel}[torch]") / "python"
+    run(python, "-c", first_example())
+    run(python, "-c", TORCH_AS_NUMPY)
+
+
+def check_conformance(wheel: Path) -> None:
+    programs = installed(f"{wheel}[conformance]")
+    run(programs / "python", "-W", "error", "-c", first_example())
+    run(programs / "python", "-W", "error", "-c", "import dropblock_conformance")
+    # It judges in a process of its own, and writes by a template that the wheel must hold.
+    command = programs / "dropblock-conformance"
+    run(command, "run", "numpy", "--profile", "quick", "--check", "mode.inference", "--html", "report.html")
 
 
 def main() -> None:
@@ -77,11 +106,10 @@ def main() -> None:
     check_sdist(sdist)
     for wheel in wheels:
         check_wheel(wheel)
-        check_installed(wheel)
-
-    install(f"{wheels[-1]}[conformance]")
-    run(BIN / "python", "-W", "error", "-c", "import dropblock_conformance")
-    run(BIN / "dropblock-conformance", "list")
+        check_core(wheel)
+    any_platform, this_platform = wheels
+    check_torch(this_platform)
+    check_conformance(any_platform)
     print(f"{', '.join(file.name for file in (*wheels, sdist))}: good")
 
 

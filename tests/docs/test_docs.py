@@ -31,7 +31,7 @@ PYTORCH = (ROOT / "docs" / "pytorch.md").read_text()
 JAX = (ROOT / "docs" / "jax.md").read_text()
 TENSORFLOW = (ROOT / "docs" / "tensorflow.md").read_text()
 KERAS = (ROOT / "docs" / "keras.md").read_text()
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
 
 
 def snippets(text: str) -> list[str]:
@@ -196,6 +196,18 @@ def test_torchvision_s_count_in_float16_ends_where_the_page_says() -> None:
         torch.set_num_threads(threads)
 
 
+def test_float16_ends_in_every_document_where_it_does() -> None:
+    [row] = re.findall(r"^\| Line 8 in half precision \|.*$", SPEC, re.MULTILINE)
+    _, last, first = said = re.findall(r"65,\d{3}", row)
+    with np.errstate(over="ignore"):
+        rounded = np.array([int(number.replace(",", "")) for number in said], np.float32).astype(np.float16)
+    assert rounded.tolist() == [65504, 65504, np.inf]
+    assert int(first.replace(",", "")) == int(last.replace(",", "")) + 1
+    for document in DOCUMENTS:
+        others = set(re.findall(r"65,5[012]\d", document.read_text().replace(row, "")))
+        assert others <= {first}, f"{document} has float16 end elsewhere"
+
+
 def seeds_on_whole_map(g: float, block: int, feat: int) -> float:
     """The expected drop fraction where every unit is an anchor, as the centre of a block that may hang over."""
     axis = np.array([sum(0 <= i - offset + block // 2 < feat for offset in range(block)) for i in range(feat)])
@@ -241,6 +253,22 @@ def test_make_help_knows_every_command_of_the_readme() -> None:
     assert {"make conformance", "make test", "make install", "make dist"} <= {
         " ".join(line.split()[:2]) for line in shown.splitlines()
     }
+
+
+def test_ci_runs_what_the_documents_ask_for_before_a_push() -> None:
+    ran = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert ran == ["test", "conformance", "dist"]
+    assert set(ran) < set(re.findall(r"^\$ make (\S+)  +#", README, re.MULTILINE))
+    assert set(ran) < set(re.findall(r"^make (\S+)  +#", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+
+
+def test_hooks_run_what_make_runs() -> None:
+    hooks = re.findall(r"entry: (.venv/bin/.*)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.MULTILINE)
+    made = re.findall(r"^\t\$\(BIN\)/((?:ruff|mypy).*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [hook.removeprefix(".venv/bin/").removesuffix(" --force-exclude") for hook in hooks] == [
+        command.removesuffix(" --check")
+        for command in made  # a hook formats, and fails if that changed something
+    ]
 
 
 def test_links_lead_somewhere() -> None:
@@ -309,6 +337,7 @@ def test_changelog_and_versions_agree() -> None:
 
     project = (ROOT / "pyproject.toml").read_text()
     assert f'version = "{dropblock_core.__version__}"' in project
+    assert f"\nversion: {dropblock_core.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     bounds: dict[str, Any] = dict(re.findall(r'"(numpy|array-api-compat)>=([\d.]+)"', project))
     pins = dict(re.findall(r"^(numpy|array-api-compat)==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.M))
     stated = next(line for line in README.splitlines() if line.startswith("- Supported and tested"))

@@ -47,7 +47,7 @@ class CountsIn(Honest):
         return float(np.float64(dropped.size) / np.float64(ones))
 
 
-@mutant("the count is held in float16: past 65,504 kept units the output is all zeros", "scale.float16")
+@mutant("the count is held in float16: from 65,520 kept units on the output is all zeros", "scale.float16")
 class CountsInFloat16(CountsIn):
     counted_in = "float16"
 

@@ -164,7 +164,7 @@ def test_r09_the_scale_does_not_overflow_in_half_precision() -> None:
     x = torch.ones(2, 8, 70, 70, dtype=torch.float16)  # 78,400 units: the count itself is beyond float16
     y = drop_block(x, 0.9, 7, seed=0)
     kept = int((y != 0).sum())
-    assert kept > 65504
+    assert kept >= 65_520
     assert y.max() == torch.tensor(x.numel() / kept).half()
 
 

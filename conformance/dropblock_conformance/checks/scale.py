@@ -109,7 +109,7 @@ def large(context: Context) -> Finding:
 def _in_half(dtype: str) -> Check:
     @check(
         f"scale.{dtype}",
-        title=f"More than 65,504 units are counted in {dtype}",
+        title=f"65,520 units and more are counted in {dtype}",
         rule="R9 · Algorithm 1 line 8",
         effect="share of units lost, or largest relative error of a kept value",
         needs=claim(
@@ -117,8 +117,8 @@ def _in_half(dtype: str) -> Check:
         ),
     )
     def in_half(context: Context) -> Finding:
-        """A count in half precision overflows or stops growing: one layer in wide use returns all zeros in float16 once
-        more than 65,504 units are kept.
+        """A count in half precision overflows or stops growing: one layer in wide use returns all zeros in float16 from
+        65,520 kept units on.
         """
         return _large(context, dtype, (1, 1, 384, 384))
 

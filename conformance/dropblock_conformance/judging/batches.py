@@ -6,7 +6,7 @@ from dropblock_conformance.judging.check import Context, Finding, Violation
 from dropblock_conformance.judging.exact import Setting, VacuousError, once
 from dropblock_conformance.level import Severity, gravity, least_grave
 
-# Samples, channels and side, by spatial rank. Fewer than 65,504 units each, past which a count in float16 overflows:
+# Samples, channels and side, by spatial rank. Fewer than 65,520 units each, from which a count in float16 is infinite:
 # that has a check of its own.
 USUAL = {1: (33, 67, 13), 2: (33, 67, 5), 3: (9, 130, 3)}
 # More than 2^14 maps; one sample, one channel.

@@ -34,7 +34,7 @@ def of_maps(dropped: Dropped, *spatial: int | slice) -> Dropped:
 
 
 UNITS_PER_CALL = 2**20
-UNITS_PER_HALF = 2**15  # where a count in float16 overflows, past 65,504: that has a check of its own
+UNITS_PER_HALF = 2**15  # below the 65,520 from which a count in float16 is infinite: that has a check of its own
 MAPS_PICTURED = 2**15
 PATIENCE = 16  # times the planned number of maps, where trials come more rarely than by the paper's law
 

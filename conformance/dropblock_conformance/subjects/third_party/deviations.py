@@ -55,7 +55,7 @@ P_OVER_AREA: Law = {"law.paper": ("unit (6, 6) kept", (-0.70, -0.65)), "law.full
 
 # A count in float16 that is infinite: every unit is zero.
 LOST_IN_FLOAT16: Law = {"scale.float16": (LOST, (0.99, 1.0))}
-OVERFLOW = "kept units are counted in float16, which ends at 65,504: the count is infinite, and all is lost"
+OVERFLOW = "kept units are counted in float16, where 65,520 and more are infinite, and all is lost"
 
 
 def of_law(law: Law, reason: str) -> list[Deviation]:
