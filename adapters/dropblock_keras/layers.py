@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from dropblock_core import validate
-from dropblock_keras import native
+from dropblock_keras import native, rematerialisation
 
 
 class DropBlock(keras.layers.Layer):
@@ -98,8 +98,12 @@ class DropBlock(keras.layers.Layer):
         if not training:
             return inputs
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
-        words = self.seed_generator.next()
+        words = rematerialisation.words(self.seed_generator)
         return native.drop_block(inputs, keep_prob, words, self.data_format, self._options)
+
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        # A layer made in a keras.RematScope is not run again: it keeps at most a bit a unit anyway.
+        return layer_call
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -40,7 +40,7 @@ def drop_block(
         seed: 64 bits that fix the mask, the same on every backend: an int, or a tensor of two words of 32 bits, the
             low one and the high one. Without it they come from `generator`.
         generator: ``tf.random.Generator`` to draw 64 bits from; by default they are drawn as ``tf.nn.dropout`` draws
-            (``tf.random.set_seed``).
+            (``tf.random.set_seed``). In ``tf.recompute_grad`` a mask needs a seed, from outside.
         training: False returns `x` itself (line 3) and draws nothing.
         per_channel: one mask per channel ("tends to work better", section 3), or one that a sample's channels share.
         renorm: what line 8 counts over: ``"tensor"`` (this replica's whole mask, as the authors' code), ``"sample"`` or
@@ -95,6 +95,7 @@ def drop_block(
         )
     if not training or call.drops_nothing:
         return x
+    keys.not_recomputed(seed)
     key = keys.words_of(seed, generator)
     if host.is_at_hand(x) and not across_replicas:
         return host.drop_eagerly(x, call, key, sample_offset, stream, channels_last)
