@@ -49,8 +49,12 @@ class DropBlock(keras.layers.Layer):
         keep_prob = validate.probability("keep_prob", keep_prob)
         sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
         _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
+        per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
         if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
-            raise ValueError(f"seed={seed} is outside [0, 2^31), which every backend's SeedGenerator takes: reduce it")
+            raise ValueError(
+                f"{validate.shown('seed', seed)} is outside [0, 2^31), which every backend's SeedGenerator takes: "
+                "reduce it"
+            )
         super().__init__(**kwargs)
         self._options = {
             "block_size": sides,
@@ -95,7 +99,7 @@ class DropBlock(keras.layers.Layer):
             self._keep_prob.assign(value)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        if not training:
+        if not _flag(training):
             return inputs
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
         words = rematerialisation.words(self.seed_generator)
@@ -134,6 +138,13 @@ class DropBlock(keras.layers.Layer):
             "seed": self.seed,
             "data_format": self.data_format,
         }
+
+
+def _flag(training: Any) -> bool:
+    """`training`, which in Keras may be None, 0 or 1 as well."""
+    if training is None or (type(training) is int and training in (0, 1)):
+        return bool(training)
+    return validate.flag("training", training)
 
 
 @keras.saving.register_keras_serializable("dropblock")

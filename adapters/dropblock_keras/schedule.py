@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from dropblock_core import validate
 from dropblock_keras.layers import DropBlock
 
 
@@ -23,11 +24,15 @@ class KeepProbSchedule(keras.callbacks.Callback):
         super().__init__()
         if not callable(schedule):
             raise TypeError(
-                f"schedule={schedule!r} is a {type(schedule).__name__}: pass a function of the step, such as "
-                "LinearSchedule(keep_prob=0.9, steps=10_000)"
+                f"{validate.shown('schedule', schedule)} is a {type(schedule).__name__}: pass a function of the step, "
+                "such as LinearSchedule(keep_prob=0.9, steps=10_000)"
             )
+        if layers is not None and not isinstance(layers, Iterable):
+            raise TypeError(f"{validate.shown('layers', layers)} is not a list of layers: pass (schedule, layers)")
         self.schedule = schedule
         self.layers = None if layers is None else list(layers)
+        if junk := [layer for layer in self.layers or () if not isinstance(layer, keras.layers.Layer)]:
+            raise TypeError(f"{validate.shown('layers', self.layers)} holds {junk[0]!r}, which is no layer")
         self._scheduled: list[DropBlock] = []
 
     def on_train_begin(self, logs: Any = None) -> None:

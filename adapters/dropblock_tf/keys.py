@@ -38,7 +38,9 @@ def check(seed: Any, generator: Any) -> None:
     """Refuse what `words_of` could not take, before anything is drawn."""
     validate.one_source(seed=seed, generator=generator)
     if generator is not None and not isinstance(generator, tf.random.Generator):
-        raise TypeError(f"generator={generator!r} is a {type(generator).__name__}: pass a tf.random.Generator")
+        raise TypeError(
+            f"{validate.shown('generator', generator)} is a {type(generator).__name__}: pass a tf.random.Generator"
+        )
     if not tf.is_tensor(seed):
         if seed is not None:
             validate.seed_word(seed)

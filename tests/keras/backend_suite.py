@@ -31,6 +31,9 @@ JITS = {
 }[BACKEND]
 
 
+ONES = np.ones((2, 8, 8, 3), np.float32)
+
+
 def array(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(keras.ops.convert_to_numpy(x))
 
@@ -242,12 +245,41 @@ def test_add_dropblock_says_what_it_knows() -> None:
         ({"seed": -1}, ValueError, "seed=-1 is outside"),
         ({"seed": 2**31}, ValueError, "seed=2147483648 is outside"),
         ({"seed": True}, TypeError, "seed=True is not an integer"),
+        ({"per_channel": "False"}, TypeError, "per_channel='False' is not a bool"),
+        ({"calibrated": 1}, TypeError, "calibrated=1 is not a bool"),
         ({"seed": 1.0}, TypeError, "seed=1.0 is not an integer"),
     ],
 )
 def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         DropBlock2D(**arguments)
+
+
+@pytest.mark.parametrize("training", [None, 0, 1, True, np.False_])
+def test_training_is_what_keras_takes_for_it(training: Any) -> None:
+    y = array(DropBlock2D(0.5, 3, seed=0)(ONES, training=training))
+    assert (y == 1).all() != bool(training)
+
+
+def test_r14_training_is_no_text() -> None:
+    with pytest.raises(TypeError, match="training='False' is not a bool"):
+        DropBlock2D(0.5, 3).call(ONES, training="False")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: add_dropblock(None), "model=None is not a keras.Model"),
+        (lambda: add_dropblock(model(), groups=3), "groups=3 is not a tuple of ints"),
+        (lambda: add_dropblock(model(), groups=(True,)), "groups=True is not an integer"),
+        (lambda: add_dropblock(model(), skip="False"), "skip='False' is not a bool"),
+        (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), 5), "layers=5 is not a list of layers"),
+        (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), "abc"), "holds 'a', which is no layer"),
+    ],
+)
+def test_r14_other_front_doors_refuse_what_is_of_another_type(call: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        call()
 
 
 def test_a_schedule_needs_a_function_and_a_layer() -> None:
