@@ -78,7 +78,7 @@ def drop_block(
     )
     validate.one_source(seed=seed, rng=validate.generator(rng))
     seed = None if seed is None else validate.seed_word(seed)
-    if not training or call.drops_nothing:
+    if not validate.flag("training", training) or call.drops_nothing:
         return x
     if seed is None:  # NumPy's generators, the global one included, have `bytes`
         seed = int.from_bytes((np.random if rng is None else rng).bytes(8), "little")

@@ -55,6 +55,7 @@ class Call:
         samples, channels, *feat = validate.activations(shape, dtype)
         keep_prob = validate.probability("keep_prob", keep_prob) if has_value else None
         block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
+        per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
         return cls(
             keep_prob=keep_prob,
             samples=samples,
@@ -104,7 +105,7 @@ class Call:
 NO_VALUE = object()  # in place of a keep_prob whose value the host does not know
 
 
-@remembered
+@remembered(trusted=2)  # shape and dtype are an array's own
 def remembered_call(
     shape: Sequence[int],
     dtype: Any,

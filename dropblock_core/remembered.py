@@ -4,23 +4,38 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
+import numpy as np
+
 R = TypeVar("R")
 LAYERS = 1024  # that may take turns
 
 
-def remembered(check: Callable[..., R]) -> Callable[..., R]:
-    """`check`, whose results are kept by its arguments and their types: True is no 1, and 7.0 no 7."""
-    kept = lru_cache(LAYERS, typed=True)(check)
+# What cannot change: only their results are kept. A tensor has a hash too, and another value the next time.
+CONSTANTS = frozenset({bool, int, float, str, type(None), type, object})
+CONSTANTS |= {np.bool_, np.int32, np.int64, np.uint64, np.float32, np.float64}
 
-    @wraps(check)
-    def ask(*arguments: Any) -> R:
-        try:
-            return kept(*arguments)
-        except TypeError:  # an argument has no hash, or is refused
-            pass
-        return check(*arguments)
 
-    return ask
+def remembered(*, trusted: int = 0) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Have a check's results kept by its arguments and their types: True is no 1, and 7.0 no 7.
+
+    Nothing is kept where an argument is of a type that is not among `CONSTANTS`, the first `trusted` excepted.
+    """
+
+    def decorate(check: Callable[..., R]) -> Callable[..., R]:
+        kept = lru_cache(LAYERS, typed=True)(check)
+
+        @wraps(check)
+        def ask(*arguments: Any) -> R:
+            if CONSTANTS.issuperset(map(type, arguments[trusted:])):
+                try:
+                    return kept(*arguments)
+                except TypeError:  # a trusted argument has no hash, or an argument is refused
+                    pass
+            return check(*arguments)
+
+        return ask
+
+    return decorate
 
 
 def flat(block_size: Any) -> tuple[Any, ...]:

@@ -54,7 +54,7 @@ class LinearSchedule:
         rule = "a schedule is a function of the number of finished training steps, which is at least 0"
         step = validate.real("step", step, rule)
         if not step >= 0:
-            raise ValueError(f"step={step!r} is not at least 0: {rule}")
+            raise ValueError(f"{validate.shown('step', step)} is not at least 0: {rule}")
         if step >= self.steps:
             return self.keep_prob
         if step == 0:

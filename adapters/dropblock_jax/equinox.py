@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 from jax import Array
 
+from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
 from dropblock_jax.functional import drop_block
 from dropblock_jax.options import checked_keep_prob, checked_options
@@ -50,7 +51,7 @@ class DropBlock(LooksAtPosition, eqx.Module):
 
     def __call__(self, x: Array, *, key: Array | None = None, inference: bool | None = None, seed: Any = None) -> Array:
         """`x`, ``[channels, *spatial]``, with blocks dropped; an `inference` given here goes before the layer's."""
-        inference = self.inference if inference is None else inference
+        inference = validate.flag("inference", self.inference if inference is None else inference)
         y = drop_block(
             x[None],
             keep_prob=self.keep_prob,

@@ -6,6 +6,7 @@ from flax import nnx
 from flax.nnx.module import first_from
 from jax import Array
 
+from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
 from dropblock_jax.functional import drop_block
 from dropblock_jax.options import checked_keep_prob, checked_options
@@ -65,6 +66,7 @@ class DropBlock(LooksAtPosition, nnx.Module):
         deterministic = first_from(
             deterministic, self.deterministic, error_msg="deterministic is neither given here nor to DropBlock(...)"
         )
+        deterministic = validate.flag("deterministic", deterministic)
         keep_prob = self.keep_prob if keep_prob is None else keep_prob
         key = None if deterministic or seed is not None else self._key(rngs)
         return drop_block(

@@ -80,7 +80,9 @@ def drop_block(
     channels_last = validate.data_format(data_format, "JAX") == "channels_last"
     if not isinstance(x, (jax.Array, np.ndarray)):
         raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
+    validate.unmasked(x)
     shape = validate.activations(x.shape, x.dtype, channels_last=channels_last)
+    training, calibrated = validate.flag("training", training), validate.flag("calibrated", calibrated)
     has_value = not isinstance(keep_prob, Threshold) and not arrays.is_traced(keep_prob)
     if isinstance(keep_prob, Threshold):
         _check_threshold(gamma_scale, calibrated)
@@ -96,13 +98,13 @@ def drop_block(
         renorm=renorm,
         gamma_scale=gamma_scale,
         calibrated=calibrated,
-        sample_offset=0 if arrays.is_traced(sample_offset) else sample_offset,
-        stream=0 if arrays.is_traced(stream) else stream,
+        sample_offset=_value_of("sample_offset", sample_offset),
+        stream=_value_of("stream", stream),
     )
     if axis_name is not None and call.renorm != "tensor":
         raise ValueError(
-            f"axis_name={axis_name!r} with renorm={renorm!r}: only renorm='tensor' counts over an axis; "
-            "drop one of them"
+            f"{validate.shown('axis_name', axis_name)} with renorm={renorm!r}: only renorm='tensor' counts over an "
+            "axis; drop one of them"
         )
     keys.check(key, seed, needed=training)
     if not training or call.drops_nothing:
@@ -118,6 +120,15 @@ def drop_block(
     return program.drop(x, keys.words_of(key, seed), numbers, threshold, _word(stream), spec)
 
 
+def _value_of(name: str, value: Any) -> Any:
+    """`value`, or 0 in place of a traced one; TypeError where that is no integer."""
+    if not arrays.is_traced(value):
+        return value
+    if value.ndim or not jnp.issubdtype(value.dtype, jnp.integer):
+        raise TypeError(f"{name} is traced as {value.aval}: it must be one number of an integer dtype")
+    return 0
+
+
 def _word(value: Any) -> Any:
     """A word of the generator's counter. JAX would refuse a Python int above 2^31, so NumPy converts it."""
     return value.astype(jnp.uint32) if arrays.is_traced(value) else np.uint32(value)
@@ -126,8 +137,8 @@ def _word(value: Any) -> Any:
 def _check_threshold(gamma_scale: Any, calibrated: bool) -> None:
     if calibrated or gamma_scale != 1.0:
         raise ValueError(
-            f"keep_prob is a Threshold, which holds gamma already, beside gamma_scale={gamma_scale!r} and "
-            f"calibrated={calibrated!r}: pass them to Threshold.of"
+            "keep_prob is a Threshold, which holds gamma already, beside "
+            f"{validate.shown('gamma_scale', gamma_scale)} and calibrated={calibrated!r}: pass them to Threshold.of"
         )
 
 

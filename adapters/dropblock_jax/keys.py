@@ -46,7 +46,8 @@ def _check_key(key: Any) -> None:
     )
     if not is_key:
         raise TypeError(
-            f"key={key!r} is no key of JAX: make one with jax.random.key(...), or pass seed= for a fixed mask"
+            f"{validate.shown('key', key)} is no key of JAX: make one with jax.random.key(...), or pass seed= for a "
+            "fixed mask"
         )
     keys = key.shape if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key.shape[:-1]
     if keys:

@@ -5,6 +5,7 @@ from typing import Any
 from flax import linen as nn
 from jax import Array
 
+from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
 from dropblock_jax import options
 from dropblock_jax.functional import drop_block
@@ -44,6 +45,7 @@ class DropBlock(LooksAtPosition, nn.Module):
     ) -> Array:
         """`x` with blocks dropped; an argument given here overrides the layer's."""
         deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
+        deterministic = validate.flag("deterministic", deterministic)
         if rng is None and not deterministic:
             rng = self.make_rng(self.rng_collection)
         return drop_block(

@@ -3,6 +3,17 @@
 from dropblock_core import LinearSchedule
 from dropblock_keras.layers import DropBlock1D, DropBlock2D, DropBlock3D
 from dropblock_keras.placement import add_dropblock
+from dropblock_keras.rematerialisation import remat
 from dropblock_keras.schedule import KeepProbSchedule
+from dropblock_keras.summary import summary
 
-__all__ = ["DropBlock1D", "DropBlock2D", "DropBlock3D", "KeepProbSchedule", "LinearSchedule", "add_dropblock"]
+__all__ = [
+    "DropBlock1D",
+    "DropBlock2D",
+    "DropBlock3D",
+    "KeepProbSchedule",
+    "LinearSchedule",
+    "add_dropblock",
+    "remat",
+    "summary",
+]

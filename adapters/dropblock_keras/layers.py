@@ -5,8 +5,11 @@ from typing import Any
 import keras
 
 from dropblock_core import validate
+from dropblock_core.gamma import gamma
+from dropblock_core.law import expected_keep
 from dropblock_core.positional import LooksAtPosition
-from dropblock_keras import native
+from dropblock_keras import native, rematerialisation
+from dropblock_keras.observed import Observed
 
 
 class DropBlock(LooksAtPosition, keras.layers.Layer):
@@ -50,10 +53,14 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         keep_prob = validate.probability("keep_prob", keep_prob)
         sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
         _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
+        per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
         if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
-            raise ValueError(f"seed={seed} is outside [0, 2^31), which every backend's SeedGenerator takes: reduce it")
+            raise ValueError(
+                f"{validate.shown('seed', seed)} is outside [0, 2^31), which every backend's SeedGenerator takes: "
+                "reduce it"
+            )
         super().__init__(**kwargs)
-        self._options = {
+        self._options: dict[str, Any] = {
             "block_size": sides,
             "per_channel": per_channel,
             "renorm": renorm,
@@ -65,6 +72,7 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         data_format = keras.backend.image_data_format() if data_format is None else data_format
         self.data_format = validate.data_format(data_format)
         self.supports_masking = True
+        self._observed = Observed()
         self._keep_prob: Any = keep_prob
         if not calibrated:
             self._keep_prob = self.add_weight(
@@ -95,12 +103,42 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         else:
             self._keep_prob.assign(value)
 
+    @property
+    def dropped_fraction(self) -> float | None:
+        """The share of the units that the last call in training dropped; None before it, or where a map was not known.
+
+        Its mask is drawn again, with keep_prob as it is now; where the batch was not known, that of the first sample.
+        """
+        seed, calls = self._words
+        return self._observed.dropped_fraction(self.keep_prob, (seed, calls - 1), self._options) if calls else None
+
+    @property
+    def expected_dropped_fraction(self) -> float | None:
+        """What the exact law expects of :attr:`dropped_fraction`; a call's own share differs from it by chance."""
+        feat = self._observed.feat_size
+        if feat is None:
+            return None
+        block, scale = self._options["block_size"], self._options["gamma_scale"]
+        value = gamma(self.keep_prob, block, feat, gamma_scale=scale, calibrated=self.calibrated)
+        return 1.0 - expected_keep(value, block, feat)
+
+    @property
+    def _words(self) -> tuple[int, int]:
+        """The seed, and the number of calls in training before now."""
+        seed, calls = keras.ops.convert_to_numpy(self.seed_generator.state.value).tolist()
+        return seed, calls
+
     def call(self, inputs: Any, training: bool = False) -> Any:
-        if not training:
+        if not _flag(training):
             return inputs
+        self._observed.note(inputs.shape, self.data_format)
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
-        words = self.seed_generator.next()
+        words = rematerialisation.words(self.seed_generator)
         return native.drop_block(inputs, keep_prob, words, self.data_format, self._options)
+
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        # A layer made in a keras.RematScope is not run again: it keeps at most a bit a unit anyway.
+        return layer_call
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -131,6 +169,13 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
             "seed": self.seed,
             "data_format": self.data_format,
         }
+
+
+def _flag(training: Any) -> bool:
+    """`training`, which in Keras may be None, 0 or 1 as well."""
+    if training is None or (type(training) is int and training in (0, 1)):
+        return bool(training)
+    return validate.flag("training", training)
 
 
 @keras.saving.register_keras_serializable("dropblock")

@@ -16,6 +16,20 @@ def drop_block(x: Any, keep_prob: Any, words: Any, data_format: str, options: di
     return _ON_BACKEND[backend](x, keep_prob, words, data_format, options)
 
 
+def level() -> Any:
+    """What operations go to: the graph, the trace, or nothing. Programs within programs have others."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.compat.v1.get_default_graph()
+    if backend == "jax":
+        from jax.extend.core import get_opaque_trace_state
+
+        return get_opaque_trace_state()
+    return None
+
+
 def _on_tensorflow(x: Any, keep_prob: Any, words: Any, data_format: str, options: dict[str, Any]) -> Any:
     import tensorflow as tf
 

@@ -36,10 +36,16 @@ def add_dropblock(
         A new model with the same weights; its DropBlock layers are those of class :class:`DropBlock2D`.
 
     Raises:
-        ValueError: no layer of these groups was found, or a group is none of 1 to 4.
+        ValueError, TypeError: no layer of these groups was found, or an argument breaks rule R14; the message names it.
     """
-    if not groups or not set(groups) <= {1, 2, 3, 4}:
-        raise ValueError(f"groups={groups!r}: a ResNet has groups 1 to 4; the paper's are (3, 4)")
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"{validate.shown('model', model)} is not a keras.Model: pass a ResNet of keras.applications")
+    rule = "a ResNet has groups 1 to 4; the paper's are (3, 4)"
+    if not isinstance(groups, (tuple, list, set, frozenset, range)):
+        raise TypeError(f"{validate.shown('groups', groups)} is not a tuple of ints: {rule}")
+    if not groups or not {validate.integer("groups", group, rule) for group in groups} <= {1, 2, 3, 4}:
+        raise ValueError(f"{validate.shown('groups', groups)}: {rule}")
+    skip = validate.flag("skip", skip)
     keep_prob = validate.probability("keep_prob", keep_prob)
     has_norm_after_3 = any(layer.name.endswith("_3_bn") for layer in model.layers)
     placed: list[DropBlock2D] = []

@@ -42,7 +42,7 @@ def drop_block(
         seed: 64 bits that fix the mask, the same on every backend: an int, or a tensor of two words of 32 bits, the
             low one and the high one. Without it they come from `generator`.
         generator: ``tf.random.Generator`` to draw 64 bits from; by default they are drawn as ``tf.nn.dropout`` draws
-            (``tf.random.set_seed``).
+            (``tf.random.set_seed``). In ``tf.recompute_grad`` a mask needs a seed, from outside.
         training: False returns `x` itself (line 3) and draws nothing.
         per_channel: one mask per channel ("tends to work better", section 3), or one that a sample's channels share.
         renorm: what line 8 counts over: ``"tensor"`` (this replica's whole mask, as the authors' code), ``"sample"`` or
@@ -73,6 +73,8 @@ def drop_block(
     validate.no_foreign_keywords(foreign)
     channels_last = validate.data_format(data_format, "TensorFlow") == "channels_last"
     x, shape = _activations(x, channels_last)
+    training, calibrated = validate.flag("training", training), validate.flag("calibrated", calibrated)
+    across_replicas = validate.flag("across_replicas", across_replicas)
     keep_prob, has_value = _keep_prob(keep_prob, calibrated)
     options: dict[str, Any] = {
         "block_size": block_size,
@@ -86,8 +88,8 @@ def drop_block(
         x.dtype,
         keep_prob,
         has_value=has_value,
-        sample_offset=0 if tf.is_tensor(sample_offset) else sample_offset,
-        stream=0 if tf.is_tensor(stream) else stream,
+        sample_offset=_value_of("sample_offset", sample_offset),
+        stream=_value_of("stream", stream),
         **options,
     )
     keys.check(seed, generator)
@@ -97,9 +99,10 @@ def drop_block(
         )
     if not training or call.drops_nothing:
         return x
+    keys.not_recomputed(seed)
     key = keys.words_of(seed, generator)
     if host.is_at_hand(x) and not across_replicas:
-        return host.drop_eagerly(x, call, key, sample_offset, stream, channels_last)
+        return host.drop_eagerly(x, call, key, channels_last)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)
     if None in shape[2:]:
         if across_replicas:
@@ -116,6 +119,7 @@ def drop_block(
 
 def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
     """`x` as a tensor, and its sizes with the channels first; None for one that is not known."""
+    validate.unmasked(x)
     try:
         x = tf.convert_to_tensor(x)
     except (TypeError, ValueError):
@@ -132,6 +136,18 @@ def _activations(x: Any, channels_last: bool) -> tuple[Any, list[Any]]:
             f"x has shape {x.shape}: the number of channels must be known, as a layer's weights need it too"
         )
     return x, shape
+
+
+def _value_of(name: str, value: Any) -> Any:
+    """`value` where the host can look at it, or 0 in its place; TypeError for a tensor that is no integer."""
+    if not tf.is_tensor(value):
+        return value
+    if value.shape.rank != 0 or not value.dtype.is_integer:
+        raise TypeError(
+            f"{name} is a tensor of shape {value.shape} and dtype {value.dtype.name}: it must be one number of an "
+            "integer dtype"
+        )
+    return int(value) if tf.executing_eagerly() else 0
 
 
 def _keep_prob(keep_prob: Any, calibrated: bool) -> tuple[Any, bool]:

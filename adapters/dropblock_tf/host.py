@@ -5,13 +5,11 @@ time.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dropblock_core import validate
 from dropblock_core.call import Call
 from dropblock_core.mask import dropped_units
 from dropblock_core.renorm import counted_factor
@@ -23,10 +21,8 @@ def is_at_hand(x: Any) -> bool:
     return tf.executing_eagerly() and tf.DeviceSpec.from_string(x.device).device_type == "CPU"
 
 
-def drop_eagerly(x: Any, call: Call, key: Any, sample_offset: Any, stream: Any, channels_last: bool) -> Any:
+def drop_eagerly(x: Any, call: Call, key: Any, channels_last: bool) -> Any:
     """Lines 5 to 8 for an `x` that :func:`is_at_hand`."""
-    offset = validate.counter_word("sample_offset", int(sample_offset), span=call.samples)
-    call = replace(call, sample_offset=offset, stream=validate.counter_word("stream", int(stream)))
     bits, scale = _mask(call, _seed(key.numpy()), channels_last)
     shape = x.shape.as_list()
     shape[-1 if channels_last else 1] = call.maps

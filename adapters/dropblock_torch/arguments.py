@@ -17,28 +17,30 @@ def activations(x: Any) -> list[int]:
             "x is a DTensor: masks are drawn for one process's samples; pass x.to_local(), with sample_offset= the "
             "number of its first sample in the batch, and process_group= to count over all processes"
         )
-    _, _, *feat = validate.activations(x.shape, x.dtype)
-    multiplied(x.dtype)
+    if x.is_nested:  # it has no shape
+        raise TypeError("x is a nested tensor: activations are one dense batch; pass x.to_padded_tensor(0.0)")
     if x.layout is not torch.strided:
         raise TypeError(f"x has layout {x.layout}: activations are dense; pass x.to_dense()")
+    _, _, *feat = validate.activations(x.shape, x.dtype)
     return feat
 
 
-def multiplied(dtype: torch.dtype) -> None:
-    """TypeError for the floating dtypes of a byte."""
-    if dtype.itemsize < 2:
-        raise TypeError(f"x has dtype {dtype}, in which PyTorch does not multiply: convert it, as to torch.bfloat16")
-
-
-def probability(keep_prob: Any, renorm: Any, calibrated: bool) -> float | Tensor:
+def probability(keep_prob: Any, renorm: Any, calibrated: bool, device: torch.device) -> float | Tensor:
     """keep_prob as a number where the host may know it, and else as it is; raises unless it is a probability."""
     if isinstance(keep_prob, Tensor):
+        if keep_prob.is_nested or keep_prob.layout is not torch.strided:
+            raise TypeError("keep_prob is a nested or a sparse tensor: keep_prob is one number; pass a float")
         if keep_prob.numel() != 1 or not keep_prob.dtype.is_floating_point:
             raise TypeError(
                 f"keep_prob is a tensor of shape {tuple(keep_prob.shape)} and dtype {keep_prob.dtype}: "
                 "keep_prob is one number, as a tensor of one element and of a floating dtype"
             )
         if keep_prob.device.type != "cpu":
+            if keep_prob.device != device:
+                raise ValueError(
+                    f"keep_prob is on {keep_prob.device} and x on {device}: as a tensor, keep_prob is on the CPU or "
+                    "where x is; move it, as by keep_prob.to(x.device), or pass a float"
+                )
             if calibrated or renorm == "expected":
                 option = "calibrated=True" if calibrated else 'renorm="expected"'
                 raise ValueError(

@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dropblock_core import validate
 from dropblock_torch.engines.plan import factor
 
 
@@ -29,9 +30,16 @@ def count_kept(x: Tensor, count: int, group: Any) -> None:
 
 
 def check(group: Any, renorm: str) -> None:
-    """Raise where there is a group to count over, but line 8 does not count over the tensor."""
-    if group is not None and renorm != "tensor":
+    """Raise where there is a group to count over, but line 8 does not count over the tensor, or no group can be."""
+    if group is None:
+        return
+    if renorm != "tensor":
         raise ValueError(
-            f"process_group={group!r} with renorm={renorm!r}: a group shares the count of the whole tensor; "
-            'use renorm="tensor", or leave process_group out'
+            f"{validate.shown('process_group', group)} with renorm={renorm!r}: a group shares the count of the "
+            'whole tensor; use renorm="tensor", or leave process_group out'
+        )
+    if not (dist.is_available() and dist.is_initialized()):
+        raise ValueError(
+            f"{validate.shown('process_group', group)}, but no process group is there to count over: call "
+            "torch.distributed.init_process_group() first, or leave process_group out"
         )

@@ -30,6 +30,7 @@ def takes(x: Tensor) -> bool:
         and not torch.overrides.has_torch_function((x,))  # of a mode
         and not _modes()
         and not _has_transforms()
+        and not x.is_nested
         and _has_memory(x)
     )
 
@@ -66,7 +67,7 @@ def drop_block(
     engine = engines.of(x)
     number: Any = keep_prob
     if isinstance(keep_prob, Tensor):
-        number = keep_prob = arguments.probability(keep_prob, renorm, calibrated)
+        number = keep_prob = arguments.probability(keep_prob, renorm, calibrated, x.device)
     if isinstance(keep_prob, Tensor):
         value = ops.host_value(keep_prob, waits=engine.WAITS)
         number = NO_VALUE if value is None else value
@@ -74,6 +75,7 @@ def drop_block(
     known = _known(is_channels_last(x), x.shape, x.dtype, *options)
     keys.check(seed, generator, x.device)
     distributed.check(process_group, renorm)
+    training, inplace = validate.flag("training", training), validate.flag("inplace", inplace)
     if not training:
         return x
     if known.call.drops_nothing:
@@ -103,11 +105,10 @@ class Known(NamedTuple):
     settings: tuple[Any, ...]  # the last arguments of ``ops.apply``
 
 
-@remembered
+@remembered(trusted=3)
 def _known(channels_last: bool, shape: torch.Size, dtype: torch.dtype, *options: Any) -> Known:
     """Check what does not differ from call to call; `options` are those of :func:`remembered_call`."""
     call = remembered_call(shape, dtype, *options)
-    arguments.multiplied(dtype)
     settings = call.segments.block, call.maps == shape[1], call.renorm, channels_last
     return Known(call, Plan.of(shape, *settings), wide_dtype(dtype), settings)
 

@@ -21,13 +21,15 @@ def check(seed: Any, generator: Any, device: torch.device) -> None:
                 f"seed is a tensor of shape {tuple(seed.shape)} and dtype {seed.dtype}: as a tensor, a seed is 0-d and "
                 "its 64 bits are int64 or uint64; use an int where it need not live on the device"
             )
+        if seed.is_meta and device.type != "meta":
+            raise ValueError("seed is on the meta device, where nothing has a value: pass an int, or a tensor with one")
     elif seed is not None:
         validate.seed_word(seed)
     if generator is None:
         return
     if not isinstance(generator, torch.Generator):
         raise TypeError(
-            f"generator={generator!r} is a {type(generator).__name__}: pass a torch.Generator, "
+            f"{validate.shown('generator', generator)} is a {type(generator).__name__}: pass a torch.Generator, "
             "or seed= for a fixed mask"
         )
     validate.one_source(seed=seed, generator=generator)

@@ -75,14 +75,14 @@ class _DropBlock(LooksAtPosition, nn.Module):
             block_size, self.rank, renorm, gamma_scale, calibrated=calibrated
         )
         self.block_size = block_size
-        self.per_channel = per_channel
-        self.calibrated = calibrated
+        self.per_channel = validate.flag("per_channel", per_channel)
+        self.calibrated = validate.flag("calibrated", calibrated)
         self.seed = None if seed is None else validate.seed_word(seed)
         self.stream = validate.counter_word("stream", stream)
         self.generator = generator
         self.process_group = process_group
-        self.inplace = inplace
         self._observed = Observed()
+        self.inplace = validate.flag("inplace", inplace)
 
     @property
     def keep_prob(self) -> float:

@@ -76,6 +76,9 @@ def add_dropblock(
     >>> net(torch.ones(2, 8, 7, 7)).shape
     torch.Size([2, 8, 7, 7])
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{validate.shown('model', model)} is not a torch.nn.Module: pass the model")
+    skip, inplace = validate.flag("skip", skip), validate.flag("inplace", options.pop("inplace", False))
     numbers = _group_numbers(groups)
     if options.get("calibrated") and numbers != [4]:
         raise ValueError(
@@ -88,7 +91,6 @@ def add_dropblock(
     scale = validate.gamma_scale(options.pop("gamma_scale", 1.0))
     placed = sum(isinstance(module, DropBlock2d) for module in model.modules())
     streams = count(validate.counter_word("stream", options.pop("stream", 0)) + placed)
-    inplace = options.pop("inplace", False)
     layers = []
     for group, block, host in sites:
         # The first convolution has the same input as an identity skip, and saves it for its backward pass.

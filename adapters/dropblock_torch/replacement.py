@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from dropblock_core import validate
 from dropblock_torch.modules import DropBlock2d, DropBlock3d
 
 # Our layer's arguments, and what changes.
@@ -58,6 +59,8 @@ def replace_dropblock(model: nn.Module) -> list[Replacement]:
     >>> model[1]
     DropBlock2d(keep_prob=0.9, block_size=7, per_channel=False)
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{validate.shown('model', model)} is not a torch.nn.Module: pass the model")
     found = [(name, m) for name, m in model.named_modules(remove_duplicate=False) if is_foreign(m)]
     ours: dict[nn.Module, tuple[nn.Module, tuple[str, ...]]] = {}
     for name, theirs in found:

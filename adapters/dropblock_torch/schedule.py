@@ -1,7 +1,7 @@
 """Scheduled DropBlock (section 3 of the paper): a schedule of the step, set on a model's layers."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -47,7 +47,11 @@ class KeepProbScheduler:
             )
         if not isinstance(layers, (nn.Module, Iterable)):
             raise TypeError(f"layers={layers!r} is neither a model nor a list of layers: pass (layers, schedule)")
-        models = [layers] if isinstance(layers, nn.Module) else layers
+        models = [layers] if isinstance(layers, nn.Module) else list(layers)
+        if junk := [model for model in models if not isinstance(model, nn.Module)]:
+            raise TypeError(
+                f"{validate.shown('layers', layers)} holds {junk[0]!r}, which is no module: pass layers only"
+            )
         found = (layer for model in models for layer in model.modules() if isinstance(layer, _DropBlock))
         self.layers = list(dict.fromkeys(found))
         if not self.layers:
@@ -86,8 +90,10 @@ class KeepProbScheduler:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state: the layers get the schedule's value at its step."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{validate.shown('state', state)} is not a dict: pass what state_dict() returned")
         if "last_step" not in state:
-            raise ValueError(f"state has the keys {sorted(state)}, no last_step: pass what state_dict() returned")
+            raise ValueError(f"state has the keys {list(state)}, no last_step: pass what state_dict() returned")
         self._go_to(_step(state["last_step"]))
 
 

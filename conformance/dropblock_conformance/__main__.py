@@ -1,5 +1,20 @@
 """``python -m dropblock_conformance`` is ``dropblock-conformance``."""
 
-from dropblock_conformance.cli import main
+import sys
 
-main(prog_name="dropblock-conformance")
+
+def main() -> None:
+    """The command, or the sentence that says what it lacks: its packages are an extra."""
+    try:
+        from dropblock_conformance.cli import main as command
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dropblock"):
+            raise
+        sys.exit(
+            f"dropblock-conformance needs the package {error.name}: pip install 'dropblock-core[conformance]' brings it"
+        )
+    command(prog_name="dropblock-conformance")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,9 @@ def test_the_command_that_repeats_a_check_repeats_it(module: Name) -> None:
         (["numpy", "--seed", "x"], "'x' is not a valid integer"),
         (["numpy", "--jobs", "2", "--dask", "tcp://nowhere:1"], "leave it out with --dask"),
         (["--worker", "no-such-program", "--check", "law.papper"], "did you mean 'law.paper'?"),
+        (["numpy", "--timeout", "inf"], "timeout=inf is not above 0 and at most 86400"),
+        (["numpy", "--timeout", "nan"], "timeout=nan is not above 0"),
+        (["numpy", "--timeout", "-1"], "timeout=-1 is not above 0"),
         (["numpy", "--jobs", "0"], "0 is not in the range x>=1"),
         ([], "Missing argument 'SUBJECT...', or a --worker COMMAND that answers for one"),
     ],
@@ -328,3 +332,16 @@ def test_a_timeout_makes_a_check_hung() -> None:
     result = dropblock_conformance("run", "numpy", "--profile", "quick", "--check", "law.anchors", "--timeout", "1e-6")
     assert result.exit_code == 1
     assert "TimeoutExceededError: no answer within 1e-06 s" in result.output
+
+
+def test_without_its_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['scipy'] = None; from dropblock_conformance.__main__ import main; main()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (run.returncode, run.stdout) == (1, "")
+    sentence = "dropblock-conformance needs the package scipy: pip install 'dropblock-core[conformance]' brings it\n"
+    assert run.stderr == sentence
+
+
+def test_the_command_is_the_function_that_imports_late() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert declared == {"dropblock-conformance": "dropblock_conformance.__main__:main"}

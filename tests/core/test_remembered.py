@@ -13,14 +13,30 @@ X = np.ones((2, 3, 8, 8), np.float32)
 
 def test_a_check_is_made_once_for_arguments_of_the_same_types() -> None:
     asked = []
-    check = remembered(lambda *arguments: asked.append(arguments))
+    check = remembered()(lambda *arguments: asked.append(arguments))
     for arguments in ((1,), (1,), (1.0,), (True,), ([1],), ([1],)):
         check(*arguments)
     assert list(map(repr, asked)) == ["(1,)", "(1.0,)", "(True,)", "([1],)", "([1],)"]
 
 
+class Changing:
+    """An integer that changes, and has a hash all the same, as a tensor has."""
+
+    value = 3
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_what_can_change_is_looked_at_again() -> None:
+    side = Changing()
+    drop_block(X, 0.5, side, seed=1)
+    side.value = 5
+    np.testing.assert_array_equal(drop_block(X, 0.5, side, seed=1), drop_block(X, 0.5, 5, seed=1))
+
+
 def test_a_refusal_is_made_again_and_has_no_other_error_behind_it() -> None:
-    @remembered
+    @remembered()
     def refuse(value: Any) -> None:
         raise TypeError(f"{value} is refused")
 

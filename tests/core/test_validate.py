@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -17,15 +18,33 @@ from dropblock_core import (
     keep_map,
     sample_seeds,
 )
-from tests.shared.refusals import AXES, ONE_TO_KEEP, REFUSED_CALLS, SCALE, SEED, SIDES, WORD, each, text
+from tests.shared.refusals import (
+    AXES,
+    ONE_TO_KEEP,
+    REFUSED_CALLS,
+    REFUSED_FLAGS,
+    SCALE,
+    SEED,
+    SIDES,
+    WORD,
+    Refusal,
+    each,
+    text,
+)
 
 from .test_call import global_state
 
 X = np.ones((2, 3, 8, 8), np.float32)
 
 
+OF_NUMPY: list[Refusal] = [
+    ({"x": np.ma.masked_less(X, 0)}, TypeError, ["x is a MaskedArray", "pass x.filled(0), or x.data"]),
+    ({"x": X.astype(ml_dtypes.float8_e5m2)}, TypeError, ["x has dtype float8_e5m2", "too narrow", "as to bfloat16"]),
+]
+
+
 @pytest.mark.parametrize("training", [True, False])
-@each(REFUSED_CALLS)
+@each(REFUSED_CALLS + REFUSED_FLAGS + OF_NUMPY)
 def test_r14_drop_block_refuses_bad_input_and_draws_nothing(
     arguments: dict[str, Any], error: type[Exception], parts: list[str], training: bool
 ) -> None:
@@ -104,6 +123,18 @@ def test_r14_the_other_front_doors_refuse_bad_input(
     with pytest.raises(error, match=text(parts)) as caught:
         call()
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("true", [True, np.True_, np.array(True)], ids=repr)
+def test_r14_bools_of_every_kind_are_bools(true: Any) -> None:
+    y = drop_block(X, 0.5, 3, training=true, per_channel=true, calibrated=true, seed=1)
+    np.testing.assert_array_equal(y, drop_block(X, 0.5, 3, calibrated=True, seed=1))
+
+
+def test_r14_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(TypeError, match=r"keep_prob=\[0, 0, ") as caught:
+        drop_block(X, [0] * 10**5)
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("zero_d", [np.int64(3), np.array(3)], ids=["scalar", "0-d"])

@@ -14,7 +14,17 @@ from jax.experimental import checkify
 
 from dropblock_jax import LinearSchedule, Threshold, drop_block
 from tests.shared.comparing import SEEDED, SHAPE, assert_equal
-from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
+from tests.shared.refusals import (
+    AXES,
+    EMPTY,
+    FLOATING,
+    ONE_TO_KEEP,
+    REFUSED_CALLS,
+    REFUSED_FLAGS,
+    Refusal,
+    each_rule,
+    text,
+)
 
 from .support import normal
 
@@ -47,8 +57,9 @@ OF_JAX: list[Refusal] = [
     ({"x": jnp.ones((1, 4, 4, 1), jnp.uint8)}, TypeError, ["x has dtype uint8", FLOATING]),
     ({"x": jnp.ones((1, 4, 4, 1), bool)}, TypeError, ["x has dtype bool", FLOATING]),
     ({"x": jnp.ones((1, 4, 4, 1), complex)}, TypeError, ["x has dtype complex64", FLOATING]),
-    ({"x": jnp.ones((1, 4, 4, 1), jnp.float8_e4m3fn)}, TypeError, ["x has dtype float8_e4m3fn", FLOATING]),
+    ({"x": jnp.ones((1, 4, 4, 1), jnp.float8_e4m3fn)}, TypeError, ["x has dtype float8_e4m3fn", "too narrow"]),
     ({"x": [[[[1.0]]]]}, TypeError, ["x is a list", ARRAY]),
+    ({"x": np.ma.masked_less(np.ones((2, 8, 8, 3)), 0)}, TypeError, ["x is a MaskedArray", "pass x.filled(0)"]),
     ({"x": None}, TypeError, ["x is a NoneType", ARRAY]),
     ({"x": 1.0}, TypeError, ["x is a float", ARRAY]),
     ({"keep_prob": jnp.float32(1.5)}, ValueError, ["keep_prob=", "1.5", "is outside [0, 1]", ONE_TO_KEEP]),
@@ -72,7 +83,20 @@ OF_JAX: list[Refusal] = [
     ({"generator": 1}, TypeError, ["got an unexpected keyword argument 'generator'"]),
 ]
 
-REFUSED = COMMON + OF_JAX
+REFUSED = COMMON + OF_JAX + REFUSED_FLAGS
+
+
+@pytest.mark.parametrize("name", ["sample_offset", "stream"])
+@pytest.mark.parametrize("value", [1.5, [1, 2]])
+def test_r14_a_traced_word_of_another_type_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} is traced as .*: it must be one number of an integer dtype"):
+        jax.jit(lambda word: drop_block(X, 0.5, 3, seed=1, **{name: word}))(jnp.asarray(value))
+
+
+@pytest.mark.parametrize("name", ["training", "per_channel", "calibrated"])
+def test_r14_a_flag_is_no_operand(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}=.* has no value yet, as the program is traced"):
+        jax.jit(lambda flag: drop_block(X, 0.5, 3, seed=1, **{name: flag}))(True)
 
 
 def by_hand(call: Callable[[Any], Array], x: Any) -> Array:

@@ -121,6 +121,8 @@ def test_r14_a_layer_refuses_unknown_arguments_when_it_is_made(arguments: dict[s
 def test_r14_a_layer_refuses_a_bad_call() -> None:
     with pytest.raises(ValueError, match=r"keep_prob=1\.5 is outside"):
         DropBlock(1.5, 3)(ONES, key=KEY)
+    with pytest.raises(TypeError, match="inference='False' is not a bool"):
+        DropBlock(0.6, 3)(ONES, key=KEY, inference="False")
     with pytest.raises(ValueError, match="were both given"):
         DropBlock(0.6, 3)(ONES, key=KEY, seed=4)
 

@@ -220,6 +220,15 @@ def test_r14_a_linen_layer_refuses_bad_arguments() -> None:
             layer.apply({}, ONES)
 
 
+def test_r14_deterministic_is_a_bool() -> None:
+    for call in (
+        lambda: DropBlock(0.6, 3, rngs=nnx.Rngs(0))(ONES, deterministic="False"),
+        lambda: dropblock_jax.linen.DropBlock(0.6, 3).apply({}, ONES, "False"),
+    ):
+        with pytest.raises(TypeError, match="deterministic='False' is not a bool"):
+            call()
+
+
 def test_an_nnx_graph_is_hashable_as_that_of_nnx_dropout() -> None:
     graph, state = nnx.split(DropBlock(0.6, 3, rngs=nnx.Rngs(0)))
     jax.jit(lambda graph, state, x: nnx.merge(graph, state)(x), static_argnums=0)(graph, state, jnp.ones((2, 8, 8, 3)))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from dropblock_core import drop_block
+from dropblock_core import drop_block, expected_keep, gamma
 from dropblock_keras import (
     DropBlock1D,
     DropBlock2D,
@@ -15,6 +15,7 @@ from dropblock_keras import (
     KeepProbSchedule,
     LinearSchedule,
     add_dropblock,
+    summary,
 )
 from tests.shared.position import assert_looks_at_position
 
@@ -30,6 +31,9 @@ JITS = {
     "jax": [True, pytest.param(False, marks=exhaustive)],
     "torch": [False],
 }[BACKEND]
+
+
+ONES = np.ones((2, 8, 8, 3), np.float32)
 
 
 def array(x: Any) -> np.ndarray[Any, Any]:
@@ -243,12 +247,41 @@ def test_add_dropblock_says_what_it_knows() -> None:
         ({"seed": -1}, ValueError, "seed=-1 is outside"),
         ({"seed": 2**31}, ValueError, "seed=2147483648 is outside"),
         ({"seed": True}, TypeError, "seed=True is not an integer"),
+        ({"per_channel": "False"}, TypeError, "per_channel='False' is not a bool"),
+        ({"calibrated": 1}, TypeError, "calibrated=1 is not a bool"),
         ({"seed": 1.0}, TypeError, "seed=1.0 is not an integer"),
     ],
 )
 def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         DropBlock2D(**arguments)
+
+
+@pytest.mark.parametrize("training", [None, 0, 1, True, np.False_])
+def test_training_is_what_keras_takes_for_it(training: Any) -> None:
+    y = array(DropBlock2D(0.5, 3, seed=0)(ONES, training=training))
+    assert (y == 1).all() != bool(training)
+
+
+def test_r14_training_is_no_text() -> None:
+    with pytest.raises(TypeError, match="training='False' is not a bool"):
+        DropBlock2D(0.5, 3).call(ONES, training="False")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: add_dropblock(None), "model=None is not a keras.Model"),
+        (lambda: add_dropblock(model(), groups=3), "groups=3 is not a tuple of ints"),
+        (lambda: add_dropblock(model(), groups=(True,)), "groups=True is not an integer"),
+        (lambda: add_dropblock(model(), skip="False"), "skip='False' is not a bool"),
+        (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), 5), "layers=5 is not a list of layers"),
+        (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), "abc"), "holds 'a', which is no layer"),
+    ],
+)
+def test_r14_other_front_doors_refuse_what_is_of_another_type(call: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        call()
 
 
 def test_a_schedule_needs_a_function_and_a_layer() -> None:
@@ -263,3 +296,53 @@ def test_a_schedule_needs_a_function_and_a_layer() -> None:
 @pytest.mark.parametrize("layer", [DropBlock1D, DropBlock2D, DropBlock3D])
 def test_a_low_keep_prob_by_position_is_named_with_both_readings(layer: Any) -> None:
     assert_looks_at_position(layer)
+
+
+def small_model(*layers: Any) -> keras.Model:
+    model = keras.Sequential([keras.Input((9, 8, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("options", [{}, {"renorm": "none"}, {"per_channel": False}, {"calibrated": True}])
+def test_the_share_is_that_of_the_last_call(options: dict[str, Any], data_format: str) -> None:
+    layer = DropBlock2D(0.75, 3, seed=5, data_format=data_format, **options)
+    assert (layer.dropped_fraction, layer.expected_dropped_fraction) == (None, None)
+    for _ in range(2):
+        y = array(layer(np.ones((3, 9, 8, 6), "f4"), training=True))
+    assert layer.dropped_fraction == np.mean(y == 0)
+    feat = (8, 6) if data_format == "channels_first" else (9, 8)
+    g = gamma(0.75, 3, feat, calibrated="calibrated" in options)
+    assert layer.expected_dropped_fraction == pytest.approx(1 - expected_keep(g, 3, feat), abs=1e-15)
+    layer(np.ones((1, 5, 5, 5), "f4"))
+    assert layer.dropped_fraction == np.mean(y == 0), "inference is no call in training"
+
+
+def test_the_table_counts_the_calls_of_a_compiled_model() -> None:
+    used, idle = DropBlock2D(0.75, 3, name="used"), DropBlock2D(0.75, 12, name="idle")
+    model, x = small_model(used, idle), np.ones((6, 9, 8, 3), "f4")
+    idle.call = lambda inputs, training=False: inputs
+    model.fit(x, np.zeros((6, 2)), batch_size=2, epochs=2, verbose=0)
+    first, second = summary(model).layers
+    assert (first.place, first.feat_size, first.calls, first.warnings) == (used.path, (9, 8), 6, ())
+    assert 0 < first.dropped < 1
+    assert [warning[:12] for warning in second.warnings] == ["never called"]
+    with pytest.raises(TypeError, match="model=None is a NoneType: pass a model"):
+        summary(None)
+
+
+@once
+def test_a_schedule_that_drives_nothing_warns_once_and_two_of_them_are_seen() -> None:
+    layer, x = DropBlock2D(0.75, 3), np.ones((1, 9, 8, 3), "f4")
+    seen: list[int] = []
+    look = keras.callbacks.LambdaCallback(on_train_end=lambda _: seen.append(summary(layer).layers[0].schedulers))
+    schedules = [KeepProbSchedule(LinearSchedule(0.9, 10)) for _ in range(2)]
+    model = small_model(layer)
+    model.fit(x, np.zeros((1, 2)), verbose=0, callbacks=[look, *schedules])
+    assert seen == [2]
+    assert summary(layer).layers[0].schedulers == 0
+    layer.call = lambda inputs, training=False: inputs
+    model = small_model(layer)
+    with pytest.warns(UserWarning, match="none of its 1 DropBlock layers was called in training"):
+        model.fit(x.repeat(210, 0), np.zeros((210, 2)), batch_size=1, verbose=0, callbacks=schedules[:1])

@@ -28,6 +28,8 @@ REFUSED_CALLS: list[Refusal] = [
     ({"keep_prob": float("nan")}, ValueError, ["keep_prob=nan is outside [0, 1]", ONE_TO_KEEP]),
     ({"keep_prob": float("inf")}, ValueError, ["keep_prob=inf is outside [0, 1]", ONE_TO_KEEP]),
     ({"keep_prob": 10**400}, ValueError, ["keep_prob=1000", "is outside [0, 1]", ONE_TO_KEEP]),
+    ({"keep_prob": -(10**5000)}, ValueError, ["keep_prob=a int too long to write is outside [0, 1]", ONE_TO_KEEP]),
+    ({"keep_prob": np.ma.array(0.5, mask=True)}, TypeError, ["keep_prob=", "is not a real number", ONE_TO_KEEP]),
     ({"keep_prob": "0.9"}, TypeError, ["keep_prob='0.9' is not a real number", ONE_TO_KEEP]),
     ({"keep_prob": np.array("0.9")}, TypeError, ["keep_prob=array('0.9'", "is not a real number", ONE_TO_KEEP]),
     ({"keep_prob": bytearray(b"0.9")}, TypeError, ["keep_prob=bytearray(b'0.9') is not a real number", ONE_TO_KEEP]),
@@ -45,6 +47,8 @@ REFUSED_CALLS: list[Refusal] = [
     ({"block_size": "7"}, TypeError, ["block_size='7' is not an integer", SIDES]),
     ({"block_size": b"77"}, TypeError, ["block_size=b'77' is not an integer", SIDES]),
     ({"block_size": None}, TypeError, ["block_size=None is not an integer", SIDES]),
+    ({"block_size": np.array(True)}, TypeError, ["block_size=array(True) is not an integer", SIDES]),
+    ({"block_size": np.ma.array(3, mask=True)}, TypeError, ["block_size=", "is not an integer", SIDES]),
     ({"block_size": True}, TypeError, ["block_size=True is not an integer", SIDES]),
     ({"block_size": float("nan")}, TypeError, ["block_size=nan is not an integer", SIDES]),
     ({"block_size": np.array(7.0)}, TypeError, ["block_size=", "7.", "is not an integer", SIDES]),
@@ -99,9 +103,22 @@ REFUSED_CALLS: list[Refusal] = [
     ({"dropout_prob": 1}, TypeError, ["takes no 'dropout_prob'", KEEPING, "keep_prob=0 for dropout_prob=1"]),
     ({"drop_rate": 0.0}, TypeError, ["takes no 'drop_rate'", KEEPING, "keep_prob=1 for drop_rate=0.0"]),
     ({"rate": 0.3}, TypeError, ["takes no 'rate'", KEEPING, "keep_prob=0.7 for rate=0.3"]),
+    ({"rate": 10**400}, TypeError, ["takes no 'rate'", KEEPING, "keep_prob=1 - rate for rate=1000"]),
     ({"rate": 7}, TypeError, ["takes no 'rate'", KEEPING, "keep_prob=1 - rate for rate=7"]),
     ({"blok_size": 3}, TypeError, ["got an unexpected keyword argument 'blok_size'"]),
 ]
+
+
+def refused_flag(name: str) -> list[Refusal]:
+    """What is no bool by type, as an argument of this name: "False" would count as true."""
+    rule = f"{name} must be True or False itself"
+    junk = ["False", 1, 0.0, None, [], np.int64(1), np.array([True]), np.ma.array(True, mask=True)]
+    return [({name: value}, TypeError, [f"{name}=", "is not a bool", rule]) for value in junk]
+
+
+# Front doors that are made and then called take `training` elsewhere, if at all.
+REFUSED_OPTIONS = refused_flag("per_channel") + refused_flag("calibrated")
+REFUSED_FLAGS = refused_flag("training") + REFUSED_OPTIONS
 
 
 def text(parts: list[str]) -> str:

@@ -12,7 +12,18 @@ import tensorflow as tf
 from dropblock_tf import LinearSchedule, drop_block
 from tests.shared.comparing import assert_equal
 from tests.shared.position import assert_looks_at_position
-from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
+from tests.shared.refusals import (
+    AXES,
+    EMPTY,
+    FLOATING,
+    ONE_TO_KEEP,
+    REFUSED_CALLS,
+    REFUSED_FLAGS,
+    Refusal,
+    each_rule,
+    refused_flag,
+    text,
+)
 
 from .support import normal
 
@@ -63,6 +74,11 @@ OF_TENSORFLOW: list[Refusal] = [
         TypeError,
         ["generator=Generator(PCG64)", "pass a tf.random.Generator"],
     ),
+    ({"sample_offset": tf.constant(1.5)}, TypeError, ["sample_offset is a tensor", "float32", "an integer dtype"]),
+    ({"stream": tf.constant([1])}, TypeError, ["stream is a tensor of shape (1,)", "an integer dtype"]),
+    ({"block_size": tf.constant(True)}, TypeError, ["block_size=", "is not an integer"]),
+    ({"x": tf.cast(X, tf.dtypes.experimental.float8_e5m2)}, TypeError, ["x has dtype", "float8_e5m2", "too narrow"]),
+    ({"x": np.ma.masked_less(np.ones((2, 8, 8, 3)), 0)}, TypeError, ["x is a MaskedArray", "pass x.filled(0)"]),
     ({"data_format": "NHWC"}, ValueError, ["data_format='NHWC' is unknown", FORMATS]),
     ({"data_format": None}, ValueError, ["data_format=None is unknown", FORMATS]),
     (
@@ -75,7 +91,7 @@ OF_TENSORFLOW: list[Refusal] = [
     ({"key": 1}, TypeError, ["got an unexpected keyword argument 'key'"]),
 ]
 
-REFUSED = COMMON + OF_TENSORFLOW
+REFUSED = COMMON + OF_TENSORFLOW + REFUSED_FLAGS + refused_flag("across_replicas")
 
 
 any_refused = each_rule(REFUSED)

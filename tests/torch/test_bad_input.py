@@ -1,6 +1,8 @@
 """What bad input is told (rule R14), in PyTorch's manner: at the call, before anything is drawn or written."""
 
 import re
+import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -9,8 +11,28 @@ import pytest
 import torch
 
 from dropblock_core import LinearSchedule
-from dropblock_torch import DropBlock1d, DropBlock2d, DropBlock3d, KeepProbScheduler, drop_block
-from tests.shared.refusals import AXES, EMPTY, FLOATING, ONE_TO_KEEP, REFUSED_CALLS, Refusal, each_rule, text
+from dropblock_torch import (
+    DropBlock1d,
+    DropBlock2d,
+    DropBlock3d,
+    KeepProbScheduler,
+    add_dropblock,
+    drop_block,
+    replace_dropblock,
+)
+from tests.shared.refusals import (
+    AXES,
+    EMPTY,
+    FLOATING,
+    ONE_TO_KEEP,
+    REFUSED_CALLS,
+    REFUSED_FLAGS,
+    REFUSED_OPTIONS,
+    Refusal,
+    each_rule,
+    refused_flag,
+    text,
+)
 
 from .support import draws_nothing
 
@@ -23,6 +45,12 @@ TENSOR = "pass a torch.Tensor, e.g. torch.as_tensor(x)"
 ONE_NUMBER = "keep_prob is one number, as a tensor of one element and of a floating dtype"
 SEED = "as a tensor, a seed is 0-d and its 64 bits are int64 or uint64; use an int where it need not live on the device"
 GENERATOR = "pass a torch.Generator, or seed= for a fixed mask"
+
+
+def nested(layout: torch.layout) -> torch.Tensor:
+    with warnings.catch_warnings(action="ignore"):  # PyTorch calls nested tensors a prototype
+        return torch.nested.nested_tensor([X[0], X[1, :, :4]], layout=layout)
+
 
 OF_PYTORCH: list[Refusal] = [
     ({"x": torch.ones(8)}, ValueError, ["x has shape (8,)", AXES, "x[None]"]),
@@ -55,6 +83,21 @@ OF_PYTORCH: list[Refusal] = [
         ["process_group='a group' with renorm='map'", "tensor"],
     ),
     ({"process_group": "a group", "renorm": "none"}, ValueError, ["process_group='a group' with renorm='none'"]),
+    ({"process_group": "a group"}, ValueError, ["process_group='a group'", "init_process_group() first"]),
+    ({"x": X.to_sparse()}, TypeError, ["x has layout torch.sparse_coo", "pass x.to_dense()"]),
+    ({"x": nested(torch.strided)}, TypeError, ["x is a nested tensor", "x.to_padded_tensor(0.0)"]),
+    ({"x": nested(torch.jagged)}, TypeError, ["x is a nested tensor", "x.to_padded_tensor(0.0)"]),
+    ({"keep_prob": torch.tensor(0.5).to_sparse()}, TypeError, ["keep_prob is a nested or a sparse tensor"]),
+    (
+        {"keep_prob": torch.tensor(0.5, device="meta")},
+        ValueError,
+        ["keep_prob is on meta and x on cpu", "pass a float"],
+    ),
+    ({"seed": torch.tensor(1, device="meta")}, ValueError, ["seed is on the meta device", "pass an int"]),
+    ({"block_size": torch.tensor(3, device="meta")}, TypeError, ["block_size=tensor", "is not an integer"]),
+    ({"block_size": torch.tensor(True)}, TypeError, ["block_size=tensor(True) is not an integer"]),
+    ({"gamma_scale": torch.tensor(1.0, device="meta")}, TypeError, ["gamma_scale=tensor", "that the host can read"]),
+    ({"training": torch.tensor(True, device="meta")}, TypeError, ["training=tensor", "has no value yet"]),
     ({"rng": 1}, TypeError, ["got an unexpected keyword argument 'rng'"]),
     ({"data_format": "channels_last"}, TypeError, ["got an unexpected keyword argument 'data_format'"]),
 ]
@@ -66,7 +109,7 @@ NOT_TENSORS: list[Refusal] = [
     ({"x": X.numpy()}, TypeError, ["x is a ndarray", TENSOR]),
 ]
 
-REFUSED = COMMON + OF_PYTORCH + NOT_TENSORS
+REFUSED = COMMON + OF_PYTORCH + NOT_TENSORS + REFUSED_FLAGS + refused_flag("inplace")
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -102,7 +145,7 @@ def test_r14_dtypes_that_pytorch_does_not_multiply_are_refused(dtype: torch.dtyp
 
 
 # A layer sees one batch after the other, so it has no offset of its own.
-AT_ONCE = [case for case in COMMON if "sample_offset" not in case[0]]
+AT_ONCE = [case for case in COMMON if "sample_offset" not in case[0]] + REFUSED_OPTIONS + refused_flag("inplace")
 
 
 @each_rule(AT_ONCE)
@@ -167,6 +210,7 @@ def test_r14_a_bad_setting_is_refused_at_the_next_call_at_the_latest(
         ({"layers": torch.nn.Linear(1, 1)}, ValueError, "layers holds no DropBlock layer: add some first"),
         ({"layers": []}, ValueError, "layers holds no DropBlock layer"),
         ({"layers": 5}, TypeError, "layers=5"),
+        ({"layers": "abc"}, TypeError, "layers='abc' holds 'a', which is no module"),
         ({"layers": None}, TypeError, "layers=None"),
         ({"schedule": 0.9}, TypeError, r"schedule=0\.9 is not a function of the step: pass e\.g\. LinearSchedule"),
         ({"schedule": lambda step: 1.5}, ValueError, r"keep_prob=1\.5 is outside \[0, 1\]"),
@@ -182,6 +226,31 @@ def test_r14_the_scheduler_refuses_bad_arguments_and_changes_no_layer(
     with pytest.raises(error, match=rf"^{message}"):
         KeepProbScheduler(**({"layers": layer, "schedule": LinearSchedule(0.5, 10)} | arguments))
     assert layer.keep_prob == 0.75
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: replace_dropblock(None), "model=None is not a torch.nn.Module"),
+        (lambda: add_dropblock(None), "model=None is not a torch.nn.Module"),
+        (lambda: add_dropblock(torch.nn.Module(), skip="False"), "skip='False' is not a bool"),
+        (lambda: add_dropblock(torch.nn.Module(), inplace=1), "inplace=1 is not a bool"),
+        (
+            lambda: KeepProbScheduler(DropBlock2d(), LinearSchedule(0.5, 1)).load_state_dict(None),
+            "state=None is not a dict",
+        ),
+    ],
+)
+def test_r14_other_front_doors_refuse_what_is_of_another_type(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        call()
+
+
+def test_r14_a_block_size_that_changes_in_place_is_looked_at_again() -> None:
+    side = torch.tensor(3)
+    drop_block(X, 0.5, side, seed=1)
+    side.fill_(5)
+    assert torch.equal(drop_block(X, 0.5, side, seed=1), drop_block(X, 0.5, 5, seed=1))
 
 
 NUMBERS = [np.float64(0.5), np.float32(0.5), np.array(0.5), Fraction(1, 2)]

@@ -20,9 +20,17 @@ from dropblock_conformance.running.campaign import Progress, remembered, run_loc
 from dropblock_conformance.running.expect import read_expected, with_expected
 from dropblock_conformance.running.journal import Journal
 from dropblock_conformance.running.order import Order
+from dropblock_conformance.running.timeout import checked
 from dropblock_conformance.subjects import GROUPS
 
 Writer = Callable[[Sequence[Report], Path], None]
+
+
+def _seconds(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    try:
+        return None if value is None else checked(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -38,7 +46,12 @@ Writer = Callable[[Sequence[Report], Path], None]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Keys every stream; the same seed repeats a run.")
 @click.option("--check", "checks", multiple=True, metavar="ID", help="Only this check; may be given again.")
-@click.option("--timeout", type=float, help="Seconds before a check counts as hung; by default the profile's.")
+@click.option(
+    "--timeout",
+    type=float,
+    callback=_seconds,
+    help="Seconds before a check counts as hung; by default the profile's.",
+)
 @click.option("--among", type=click.IntRange(1), help="Share alpha as in a run of so many subjects.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes at a time.")
 @click.option("--dask", "address", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler instead.")

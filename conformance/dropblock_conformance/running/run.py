@@ -16,7 +16,7 @@ from dropblock_conformance.judging.profile import PROFILES
 from dropblock_conformance.level import LEVELS, Severity, least_grave, level_of
 from dropblock_conformance.result import GOOD, Outcome, Report, Result
 from dropblock_conformance.running.giving_up import Patience, given_up
-from dropblock_conformance.running.timeout import TimeoutExceededError, run_within
+from dropblock_conformance.running.timeout import TimeoutExceededError, checked, run_within
 from dropblock_conformance.running.versions import versions
 from dropblock_conformance.subject import Deviation, Subject
 from dropblock_core.validate import integer
@@ -56,7 +56,7 @@ class Run:
         self.level = level
         self.subject, self._meter = metered(subject)
         self.profile, self.seed = PROFILES[profile], integer("seed", seed, "it keys all streams")
-        self.timeout = self.profile.timeout if timeout is None else timeout
+        self.timeout = self.profile.timeout if timeout is None else checked(timeout)
         self.expect: dict[str, Deviation] = {}
         for check, deviation in zip(find(d.check for d in expect), expect, strict=True):
             if check.id in self.expect:

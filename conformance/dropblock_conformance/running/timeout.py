@@ -8,6 +8,17 @@ from dropblock_conformance.judging.answers import SubjectError, described
 from dropblock_conformance.judging.attempt import Attempt
 from dropblock_conformance.judging.check import Finding
 
+DAY = 86_400.0
+
+
+def checked(timeout: float) -> float:
+    """Seconds that a clock can wait for; ValueError for any others, infinity and NaN among them."""
+    if not 0 < timeout <= DAY:
+        raise ValueError(
+            f"timeout={timeout:g} is not above 0 and at most {DAY:g}: it is a number of seconds, up to a day"
+        )
+    return timeout
+
 
 class TimeoutExceededError(Exception):
     """A check took longer than its profile allows: the subject hangs, or is far too slow."""
