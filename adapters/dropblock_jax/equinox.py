@@ -47,7 +47,7 @@ class DropBlock(LooksAtPosition, eqx.Module):
         self.keep_prob = checked_keep_prob(keep_prob)
         self.block_size = block_size
         self.inference = inference
-        self.options = checked_options(options, without=("data_format",))
+        self.options = checked_options(block_size, options, without=("data_format",))
 
     def __call__(self, x: Array, *, key: Array | None = None, inference: bool | None = None, seed: Any = None) -> Array:
         """`x`, ``[channels, *spatial]``, with blocks dropped; an `inference` given here goes before the layer's."""

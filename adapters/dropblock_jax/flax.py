@@ -49,7 +49,8 @@ class DropBlock(LooksAtPosition, nnx.Module):
         self.block_size = block_size
         self.deterministic = deterministic
         self.rng_collection = rng_collection
-        self.options = nnx.static(tuple(checked_options(options).items()))  # hashable, as a graph's definition must be
+        # Hashable, as a graph's definition must be.
+        self.options = nnx.static(tuple(checked_options(block_size, options).items()))
         stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None) if stream is None else stream.fork()
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, export
 from jax.experimental import checkify
 
 from dropblock_core import arrays, validate
@@ -81,7 +81,9 @@ def drop_block(
     if not isinstance(x, (jax.Array, np.ndarray)):
         raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
     validate.unmasked(x)
-    shape = validate.activations(x.shape, x.dtype, channels_last=channels_last)
+    # A size that is a symbol (jax.export) is checked as 1.
+    sizes = [1 if export.is_symbolic_dim(size) else size for size in x.shape]
+    shape = validate.activations(sizes, x.dtype, channels_last=channels_last)
     training, calibrated = validate.flag("training", training), validate.flag("calibrated", calibrated)
     has_value = not isinstance(keep_prob, Threshold) and not arrays.is_traced(keep_prob)
     if isinstance(keep_prob, Threshold):
@@ -109,13 +111,14 @@ def drop_block(
     keys.check(key, seed, needed=training)
     if not training or call.drops_nothing:
         return x
+    _check_symbols(x.shape, renorm)
     if isinstance(keep_prob, Threshold):
         threshold = keep_prob
     elif has_value:
         threshold = Threshold.of_gamma(call.gamma, call.segments)
     else:
         threshold = Threshold.traced(jnp.asarray(keep_prob), call.segments, call.gamma_scale)
-    numbers = jnp.arange(call.samples, dtype=jnp.uint32) + _word(sample_offset)
+    numbers = jnp.arange(x.shape[0], dtype=jnp.uint32) + _word(sample_offset)
     spec = program.ProgramSpec(call.segments, call.maps, call.renorm, channels_last, axis_name)
     return program.drop(x, keys.words_of(key, seed), numbers, threshold, _word(stream), spec)
 
@@ -132,6 +135,16 @@ def _value_of(name: str, value: Any) -> Any:
 def _word(value: Any) -> Any:
     """A word of the generator's counter. JAX would refuse a Python int above 2^31, so NumPy converts it."""
     return value.astype(jnp.uint32) if arrays.is_traced(value) else np.uint32(value)
+
+
+def _check_symbols(shape: tuple[Any, ...], renorm: str) -> None:
+    """Refuse a mask of sizes that are symbols: only the number of samples may be one, if nothing counts over them."""
+    samples, *others = map(export.is_symbolic_dim, shape)
+    if any(others) or (samples and renorm == "tensor"):
+        raise ValueError(
+            f"x has shape {shape} with renorm={renorm!r}: a size may be a symbol only for the samples, and only where "
+            "line 8 does not count over them; export with numbers, with another renorm, or with training=False"
+        )
 
 
 def _check_threshold(gamma_scale: Any, calibrated: bool) -> None:

@@ -39,6 +39,15 @@ class DropBlock(LooksAtPosition, nn.Module):
     data_format: str = "channels_last"
     axis_name: Any = None
 
+    def __post_init__(self) -> None:
+        options.checked_keep_prob(self.keep_prob)
+        options.checked_options(self.block_size, self._options)
+        super().__post_init__()
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in options.DEFAULTS}
+
     @nn.compact
     def __call__(
         self, x: Array, deterministic: bool | None = None, keep_prob: Any = None, rng: Array | None = None
@@ -54,5 +63,5 @@ class DropBlock(LooksAtPosition, nn.Module):
             block_size=self.block_size,
             key=rng,
             training=not deterministic,
-            **{name: getattr(self, name) for name in options.NAMES},
+            **self._options,
         )

@@ -180,7 +180,14 @@ def _flag(training: Any) -> bool:
 
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock1D(DropBlock):
-    """:class:`DropBlock` for sequences ``[samples, length, channels]``."""
+    """:class:`DropBlock` for sequences ``[samples, length, channels]``.
+
+    Input shape:
+        3D: ``[samples, length, channels]``; ``[samples, channels, length]`` if `data_format` is ``"channels_first"``.
+
+    Output shape:
+        That of the input.
+    """
 
     rank = 1
 
@@ -188,6 +195,13 @@ class DropBlock1D(DropBlock):
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock2D(DropBlock):
     """:class:`DropBlock` for images ``[samples, height, width, channels]``.
+
+    Input shape:
+        4D: ``[samples, height, width, channels]``; ``[samples, channels, height, width]`` if `data_format` is
+        ``"channels_first"``.
+
+    Output shape:
+        That of the input.
 
     >>> import numpy as np
     >>> layer = DropBlock2D(keep_prob=0.9, block_size=7, seed=0)
@@ -201,6 +215,14 @@ class DropBlock2D(DropBlock):
 
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock3D(DropBlock):
-    """:class:`DropBlock` for volumes ``[samples, depth, height, width, channels]``."""
+    """:class:`DropBlock` for volumes ``[samples, depth, height, width, channels]``.
+
+    Input shape:
+        5D: ``[samples, depth, height, width, channels]``; ``[samples, channels, depth, height, width]`` if
+        `data_format` is ``"channels_first"``.
+
+    Output shape:
+        That of the input.
+    """
 
     rank = 3

@@ -52,7 +52,8 @@ def drop_block(
         sample_offset: number of this call's first sample in the whole batch, for shards of one batch; may be a tensor.
         stream: 32 bits that tell apart layers which share a seed.
         data_format: ``"channels_last"`` or ``"channels_first"``.
-        across_replicas: count line 8 over all replicas of a distribution strategy (``renorm="tensor"``).
+        across_replicas: count line 8 over all replicas of a distribution strategy (``renorm="tensor"``). Each of them
+            must make the same calls in training, with samples or without.
 
     Returns:
         A tensor of the dtype and shape of `x`: a dropped unit is +0, whatever it held, and a kept one is
@@ -83,6 +84,7 @@ def drop_block(
         "gamma_scale": gamma_scale,
         "calibrated": calibrated,
     }
+    _check_block(block_size)
     call = Call.checked(
         [1 if size is None else size for size in shape],
         x.dtype,
@@ -97,7 +99,14 @@ def drop_block(
         raise ValueError(
             f"across_replicas=True with renorm={renorm!r}: only renorm='tensor' counts over replicas; drop one of them"
         )
-    if not training or call.drops_nothing:
+    if not training:
+        return x
+    if across_replicas and None in shape[2:]:
+        raise ValueError("across_replicas=True needs spatial sizes that the graph knows: set them on the input")
+    spec = program.MaskSpec(call.segments, call.maps, call.renorm, channels_last, across_replicas)
+    if call.drops_nothing:
+        if across_replicas:
+            program.count_kept(x, spec)
         return x
     keys.not_recomputed(seed)
     key = keys.words_of(seed, generator)
@@ -105,15 +114,12 @@ def drop_block(
         return host.drop_eagerly(x, call, key, channels_last)
     sample_offset, stream = tf.cast(sample_offset, tf.int64), tf.cast(stream, tf.int64)
     if None in shape[2:]:
-        if across_replicas:
-            raise ValueError("across_replicas=True needs spatial sizes that the graph knows: set them on the input")
         return host.drop_unknown_sizes(x, keep_prob, key, sample_offset, stream, channels_last, options)
     if has_value:
         threshold = Threshold.of_gamma(call.gamma, call.segments)
     else:
         threshold = Threshold.symbolic(keep_prob, call.segments, call.gamma_scale)
     numbers = tf.range(tf.cast(tf.shape(x)[0], tf.int64)) + sample_offset
-    spec = program.MaskSpec(call.segments, call.maps, call.renorm, channels_last, across_replicas)
     return program.drop(x, key, numbers, threshold, stream, spec)
 
 
@@ -148,6 +154,15 @@ def _value_of(name: str, value: Any) -> Any:
             "integer dtype"
         )
     return int(value) if tf.executing_eagerly() else 0
+
+
+def _check_block(block_size: Any) -> None:
+    """TypeError for a tensor without a value, which Python cannot even iterate over."""
+    if tf.is_symbolic_tensor(block_size):
+        raise TypeError(
+            f"block_size is a tensor of shape {block_size.shape} that has no value yet, as the program is traced: it "
+            "must be an int of at least 1, or one such int for each spatial axis"
+        )
 
 
 def _keep_prob(keep_prob: Any, calibrated: bool) -> tuple[Any, bool]:

@@ -60,6 +60,23 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, spec
     return lines_7_and_8(x)
 
 
+def count_kept(x: Any, spec: MaskSpec) -> None:
+    """Have the units of `x`, all kept, counted by the other replicas, which wait for this one."""
+    _over_replicas(tf.zeros([], tf.int64), _count(x, spec))
+
+
+def _count(x: Any, spec: MaskSpec) -> Any:
+    """count(M) of line 8 over its scope, for samples along the first axis of `x`; int64."""
+    samples = tf.cast(tf.shape(x)[0], tf.int64)
+    return tf.cast(scope_units(spec.renorm, (samples, spec.maps, *spec.segments.feat)), tf.int64)
+
+
+def _over_replicas(*numbers: Any) -> Any:
+    """Each of `numbers` summed over the replicas, as scalars: all of them must send the same shapes."""
+    scalars = [tf.reshape(number, []) for number in numbers]
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, scalars)
+
+
 def _grown(seeds: Any, spec: MaskSpec) -> Any:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
@@ -95,11 +112,9 @@ def _scale(rows: Any, threshold: Threshold, wide: Any, spec: MaskSpec) -> Any:
         return tf.cast(threshold.factor, wide)
     bits = tf.cast(tf.raw_ops.PopulationCount(x=rows), tf.int64)
     dropped = tf.reduce_sum(bits, scope_axes(spec.renorm, rows.shape.rank), keepdims=True)
-    samples = tf.cast(tf.shape(rows)[0], tf.int64)
-    count = tf.cast(scope_units(spec.renorm, (samples, spec.maps, *spec.segments.feat)), tf.int64)
+    count = _count(rows, spec)
     if spec.across_replicas:
-        context = tf.distribute.get_replica_context()
-        dropped, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [dropped, count])
+        dropped, count = _over_replicas(dropped, count)
     ones = tf.cast(count - dropped, tf.float64)
     scale = tf.cast(tf.where(ones > 0, tf.cast(count, tf.float64) / tf.maximum(ones, 1.0), 0.0), wide)
     return tf.reshape(scale, []) if spec.renorm == "tensor" else scale

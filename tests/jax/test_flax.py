@@ -211,13 +211,9 @@ def test_r12_a_keep_prob_at_a_linen_layers_call_needs_no_other_trace() -> None:
     assert call.count == 1
 
 
-def test_r14_a_linen_layer_refuses_bad_arguments() -> None:
+def test_r14_a_linen_layer_refuses_unknown_arguments() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'rate'"):
         dropblock_jax.linen.DropBlock(rate=0.1)
-    for keep_prob in (0.6, 1.5):
-        layer = dropblock_jax.linen.DropBlock(keep_prob, 0, deterministic=True)
-        with pytest.raises(ValueError, match=r"block_size=0 is below 1|keep_prob=1\.5 is outside"):
-            layer.apply({}, ONES)
 
 
 def test_r14_deterministic_is_a_bool() -> None:

@@ -20,10 +20,9 @@ LOCAL = 3
 X = np.random.default_rng(0).normal(size=(2 * LOCAL, 8, 9, 3)).astype(np.float32)
 
 
-def on_replicas(strategy: Any, call: Any) -> list[Any]:
-    """`call` of each replica's number and its half of the batch, as arrays."""
+def on_replicas(strategy: Any, call: Any, first: int = LOCAL, program: bool = True) -> list[Any]:
+    """`call` of each replica's number and its part of the batch, as arrays; the first replica has `first` samples."""
 
-    @tf.function
     def step(halves: Any) -> Any:
         def local(half: Any) -> Any:
             return call(tf.distribute.get_replica_context().replica_id_in_sync_group, half)
@@ -31,8 +30,9 @@ def on_replicas(strategy: Any, call: Any) -> list[Any]:
         return strategy.run(local, (halves,))
 
     halves = strategy.experimental_distribute_values_from_function(
-        lambda context: tf.constant(np.split(X, 2)[context.replica_id_in_sync_group])
+        lambda context: tf.constant(np.split(X, [first])[context.replica_id_in_sync_group])
     )
+    step = tf.function(step) if program else step
     return [np.asarray(y) for y in strategy.experimental_local_results(step(halves))]
 
 
@@ -78,6 +78,32 @@ def line_8_counts_over_all_replicas(strategy: Any) -> None:
     np.testing.assert_array_equal(y == 0, whole == 0)
     np.testing.assert_allclose(y, whole, rtol=2.5e-7)
     np.testing.assert_allclose(dx, numpys(np.ones_like(X), **CALL, seed=4), rtol=2.5e-7)
+
+
+def one_without_samples_takes_part_in_the_count(strategy: Any) -> None:
+    whole = numpys(X, **CALL, seed=4)
+    for program in (True, False):
+        parts = on_replicas(
+            strategy,
+            lambda i, x: drop_block(x, **CALL, seed=4, sample_offset=i * len(X), across_replicas=True),
+            first=len(X),
+            program=program,
+        )
+        np.testing.assert_allclose(np.concatenate(parts), whole, rtol=2.5e-7)
+
+
+def one_with_keep_prob_1_takes_part_and_gets_its_activations_back(strategy: Any) -> None:
+    def drop(i: Any, x: Any) -> Any:
+        keep_prob = 1.0 if int(i.numpy()) == 0 else CALL["keep_prob"]
+        return drop_block(x, keep_prob, CALL["block_size"], seed=4, across_replicas=True)
+
+    one, other = on_replicas(strategy, drop, program=False)
+    np.testing.assert_array_equal(one, X[:LOCAL])
+    ones = np.ones_like(X[LOCAL:])
+    kept = np.count_nonzero(numpys(ones, **CALL, seed=4))
+    factor = 2 * ones.size / (ones.size + kept)
+    expected = np.where(numpys(ones, **CALL, seed=4) == 0, 0, X[LOCAL:] * factor)
+    np.testing.assert_allclose(other, expected, rtol=2.5e-7)
 
 
 def a_generator_of_the_strategy_s_own_differs_between_replicas(strategy: Any) -> None:

@@ -255,3 +255,21 @@ def test_r01_two_sources_of_bits_are_refused_where_nothing_is_drawn_too(argument
 
 def test_a_low_keep_prob_by_position_is_named_with_both_readings() -> None:
     assert_looks_at_position(partial(drop_block, X))
+
+
+@pytest.mark.parametrize("value", [7, [7, 7], True], ids=str)
+def test_r14_a_block_size_that_a_program_is_given_is_refused(value: Any) -> None:
+    call = tf.function(lambda x, block_size: drop_block(x, 0.5, block_size, seed=4), autograph=False)
+    says = r"block_size is a tensor of shape \(.*\) that has no value yet.*: it must be an int of at least 1"
+    with pytest.raises(TypeError, match=says):
+        call(tf.ones((2, 8, 8, 3)), tf.constant(value))
+    with pytest.raises(TypeError, match=r"block_size=.* is not an integer"):
+        call(tf.ones((2, 8, 8, 3)), (tf.constant(value), 3))
+
+
+def test_r14_a_block_size_may_be_a_tensor_that_has_a_value() -> None:
+    x = tf.ones((2, 8, 8, 3))
+    for block_size in (tf.constant(3), tf.constant([3, 3]), (tf.constant(3), 3)):
+        assert_equal(drop_block(x, 0.5, block_size, seed=4), drop_block(x, 0.5, 3, seed=4))
+    with pytest.raises(TypeError, match=r"block_size=.* is not an integer"):
+        drop_block(x, 0.5, tf.constant(True), seed=4)

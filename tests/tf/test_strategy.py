@@ -13,6 +13,8 @@ CHECKS = [
     "sample_offset_gives_the_masks_of_the_whole_batch",
     "line_8_counts_on_each_replica",
     "line_8_counts_over_all_replicas",
+    "one_without_samples_takes_part_in_the_count",
+    "one_with_keep_prob_1_takes_part_and_gets_its_activations_back",
     "a_generator_of_the_strategy_s_own_differs_between_replicas",
     "importing_the_adapter_imports_no_other_framework",
 ]
