@@ -1,5 +1,6 @@
 """What the documents promise: their snippets run, their numbers come out, the names they cite exist."""
 
+import ast
 import os
 import re
 import subprocess
@@ -268,6 +269,14 @@ def test_hooks_run_what_make_runs() -> None:
         command.removesuffix(" --check")
         for command in made  # a hook formats, and fails if that changed something
     ]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "examples").glob("*_mnist.py")), ids=lambda path: path.stem)
+def test_an_example_says_first_what_it_needs_and_how_long_it_takes(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert "needs what `make install` installs" in said
+    assert re.search(r"pip install\s'\.\[\w+,conformance\]'.* in a\scheckout", said.replace("\n", " "))
+    assert re.search(r"epoch of the digits takes about \d+ s", said)
 
 
 def test_links_lead_somewhere() -> None:
