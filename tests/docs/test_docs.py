@@ -351,6 +351,8 @@ def test_changelog_and_versions_agree() -> None:
     stated = next(line for line in README.splitlines() if line.startswith("- Supported and tested"))
     for name, words in (("numpy", "NumPy"), ("array-api-compat", "array-api-compat")):
         assert f"{words} {bounds[name]} and {pins[name]}" in stated
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    assert f"Python {', '.join(named[:-1])} and {named[-1]};" in stated
 
 
 def test_sections_of_the_changelog_are_in_order() -> None:
