@@ -3,6 +3,8 @@
 
 PYTHON ?= python3.11
 BIN := .venv/bin
+# Another one, for `make test-python`.
+PYTHON_VERSION ?= 3.12
 
 # One file of pins for every pip that runs below, those of isolated builds too.
 export PIP_CONSTRAINT := constraints.txt
@@ -10,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz lint types dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,17 +28,17 @@ $(LIBRARY): dropblock_core/native/dropblock.c dropblock_core/native/compile.py |
 # The stamp is newer than what the environment was made from, so a second run installs nothing.
 # The frameworks are named here: tensorflow-cpu does not satisfy a requirement on tensorflow. Python compiles what is
 # imported as it comes; to compile all that is installed takes a minute.
-.venv/.stamp: pyproject.toml constraints.txt
-	@echo "Making .venv; the frameworks are large, so this takes minutes the first time."
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile torch jax tensorflow-cpu --editable '.[conformance,dev]'
+.venv/.stamp .venv-$(PYTHON_VERSION)/.stamp: pyproject.toml constraints.txt
+	@echo "Making $(@D); the frameworks are large, so this takes minutes the first time."
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-compile torch jax tensorflow-cpu --editable '.[conformance,dev]'
 	@touch $@
 
 check: lint types  ## Lint, check types, run the core's tests and those of what you changed.
 	$(FAST) $(TESTS) $$($(BIN)/python tests/of_changes.py)
 
 # A thread a worker: more would only wait for one another. A file to a worker: its tests share what is dear to make.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+TESTS = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # JAX compiles in two thirds of the time; `make test-all` has its optimizations.
 FAST := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
@@ -81,6 +83,12 @@ test-oldest: .venv-oldest/.stamp  ## Test the core, and the judge's engines, wit
 	DROPBLOCK_NATIVE=0 PIP_CONSTRAINT=.venv-oldest/constraints.txt .venv-oldest/bin/pip install --quiet \
 		--editable '.[conformance]' pytest pytest-xdist array-api-strict jsonschema psutil
 	@touch $@
+
+# By the same pins.
+test-python: PYTHON := python$(PYTHON_VERSION)
+test-python: BIN := .venv-$(PYTHON_VERSION)/bin
+test-python: .venv-$(PYTHON_VERSION)/.stamp  ## Run the tests with another Python: PYTHON_VERSION=3.12, say.
+	$(FAST) $(TESTS)
 
 bench: install  ## Measure time and memory, as ratios within one run; writes docs/performance.md.
 	$(BIN)/python -m tests.bench

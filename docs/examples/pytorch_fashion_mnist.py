@@ -3,8 +3,12 @@
     python docs/examples/pytorch_fashion_mnist.py --checkpoint run.pt
     python docs/examples/pytorch_fashion_mnist.py --checkpoint run.pt --resume
 
-It needs `pip install '.[torch,conformance]' scikit-learn` in a checkout. Fashion-MNIST comes with Debian's package
-dataset-fashion-mnist. Where that is not installed, scikit-learn's handwritten digits serve, enlarged to the same size.
+It needs what `make install` installs, or `pip install '.[torch,conformance]' scikit-learn` in a checkout. Fashion-MNIST
+comes with Debian's package dataset-fashion-mnist. Where that is not installed, scikit-learn's handwritten digits serve,
+enlarged to the same size.
+
+An epoch of the digits takes about 3 s of one CPU core (of a machine with 2 cores); one of Fashion-MNIST has 42 times as
+many images.
 """
 
 import os

@@ -1,5 +1,6 @@
 """What the documents promise: their snippets run, their numbers come out, the names they cite exist."""
 
+import ast
 import os
 import re
 import subprocess
@@ -271,6 +272,14 @@ def test_hooks_run_what_make_runs() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "examples").glob("*_mnist.py")), ids=lambda path: path.stem)
+def test_an_example_says_first_what_it_needs_and_how_long_it_takes(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert "needs what `make install` installs" in said
+    assert re.search(r"pip install\s'\.\[\w+,conformance\]'.* in a\scheckout", said.replace("\n", " "))
+    assert re.search(r"epoch of the digits takes about \d+ s", said)
+
+
 def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
@@ -343,6 +352,8 @@ def test_changelog_and_versions_agree() -> None:
     stated = next(line for line in README.splitlines() if line.startswith("- Supported and tested"))
     for name, words in (("numpy", "NumPy"), ("array-api-compat", "array-api-compat")):
         assert f"{words} {bounds[name]} and {pins[name]}" in stated
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    assert f"Python {', '.join(named[:-1])} and {named[-1]};" in stated
 
 
 def test_sections_of_the_changelog_are_in_order() -> None:
