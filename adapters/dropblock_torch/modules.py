@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dropblock_core import validate
+from dropblock_torch import arguments
 from dropblock_torch.functional import drop_block
 
 
@@ -17,6 +18,8 @@ def _drop_block_of(
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
+    if not isinstance(x, Tensor):
+        arguments.activations(x)  # which refuses it
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
             f"x has shape {tuple(x.shape)}: DropBlock{rank}d takes [samples, channels, *spatial] or "
