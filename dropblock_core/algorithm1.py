@@ -48,7 +48,7 @@ def algorithm1(
            [1.3333334, 1.3333334, 1.3333334, 1.3333334]], dtype=float32)
     """
     # 1: Input: output activations of a layer (A), block_size, gamma, mode
-    samples, channels, *feat_size = validate.activations(validate.array(a).shape, a.dtype)
+    samples, channels, *feat_size = validate.activations(validate.array(a, "a").shape, a.dtype, name="a")
     block = validate.block_sides(block_size, feat_size)
     gamma = validate.probability("gamma", gamma)
     mode = validate.mode(mode)

@@ -10,7 +10,7 @@ compat: Any = array_api_compat  # Any: its types name no library's arrays
 
 def is_array(x: Any) -> bool:
     """Whether `x` is an array that :func:`dropblock_core.drop_block` takes."""
-    return bool(compat.is_array_api_obj(x))
+    return bool(compat.is_array_api_obj(x)) and not isinstance(x, type)  # it says yes of the class, too
 
 
 def is_torch(xp: Any) -> bool:

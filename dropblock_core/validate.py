@@ -233,20 +233,26 @@ def is_real_floating(dtype: Any) -> bool:
     return "float" in str(dtype) and "complex" not in str(dtype)
 
 
-def activations(shape: Sequence[int], dtype: Any, *, channels_last: bool = False) -> tuple[int, ...]:
+def activations(shape: Sequence[int], dtype: Any, *, channels_last: bool = False, name: str = "x") -> tuple[int, ...]:
     """The shape of the activations, ``(samples, channels, *spatial)`` with one to three spatial axes, none empty."""
     sizes = tuple(shape)
     layout = "[samples, *spatial, channels]" if channels_last else "[samples, channels, *spatial]"
     rule = f"activations are {layout} with 1, 2 or 3 spatial axes"
     if not 3 <= len(sizes) <= 5:
-        raise ValueError(f"x has shape {sizes}: {rule}; add an axis for a single sample, as in x[None]")
+        raise ValueError(f"{name} has shape {sizes}: {rule}; add an axis for a single sample, as in {name}[None]")
     if not is_real_floating(dtype):
-        raise TypeError(f"x has dtype {dtype}: DropBlock scales what it keeps, so x must be of a real floating type")
+        raise TypeError(
+            f"{name} has dtype {dtype}: DropBlock scales what it keeps, so {name} must be of a real floating type"
+        )
     if _OF_A_BYTE.search(str(dtype)):
-        raise TypeError(f"x has dtype {dtype}, which is too narrow for line 8's product: convert it, as to bfloat16")
+        raise TypeError(
+            f"{name} has dtype {dtype}, which is too narrow for line 8's product: convert it, as to bfloat16"
+        )
     samples, channels, *feat = (sizes[0], sizes[-1], *sizes[1:-1]) if channels_last else sizes
     if min(feat) < 1:
-        raise ValueError(f"x has shape {sizes}, with an empty spatial axis: each spatial axis needs at least one unit")
+        raise ValueError(
+            f"{name} has shape {sizes}, with an empty spatial axis: each spatial axis needs at least one unit"
+        )
     return (samples, channels, *feat)
 
 
@@ -286,19 +292,19 @@ def generator(rng: Any) -> Any:
     return rng
 
 
-def array(x: Any) -> Any:
+def array(x: Any, name: str = "x") -> Any:
     """`x`, if it is an array of a library that array-api-compat knows."""
     if not arrays.is_array(x):
         raise TypeError(
-            f"x is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray(x)"
+            f"{name} is a {type(x).__name__}: pass an array (NumPy, or any array-API library), e.g. np.asarray({name})"
         )
-    return unmasked(x)
+    return unmasked(x, name)
 
 
-def unmasked(x: Any) -> Any:
+def unmasked(x: Any, name: str = "x") -> Any:
     """`x`, which is no masked array of NumPy's."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
-            "x is a MaskedArray: DropBlock has no use for its mask, and would lose it; pass x.filled(0), or x.data"
+            f"{name} is a MaskedArray: DropBlock has no use for its mask, and would lose it; pass {name}.filled(0)"
         )
     return x

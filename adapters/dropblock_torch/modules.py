@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
+from dropblock_torch import arguments
 from dropblock_torch.functional import way
 from dropblock_torch.observed import Observed
 
@@ -19,6 +20,8 @@ def _drop_block_of(
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
+    if not isinstance(x, Tensor):
+        arguments.activations(x)  # which refuses it
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
             f"x has shape {tuple(x.shape)}: DropBlock{rank}d takes [samples, channels, *spatial] or "

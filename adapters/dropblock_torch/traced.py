@@ -40,6 +40,7 @@ def drop_block(
         block, renorm, gamma_scale = validate.options(block_size, len(feat), renorm, gamma_scale, calibrated=calibrated)
         per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
         training, inplace = validate.flag("training", training), validate.flag("inplace", inplace)
+        block = tuple(min(side, validate.WORD) for side in block)  # operators take 64 bits, and no map is as long
         keys.check(seed, generator, x.device)
         # Inside a compiler sample_offset may be symbolic; then `ops.mask` checks its value.
         if not (torch.compiler.is_compiling() and type(sample_offset) is int and -(2**63) <= sample_offset < 2**63):
