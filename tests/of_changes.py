@@ -39,6 +39,7 @@ def paths_for(file: str, root: Path = ROOT) -> Iterator[str]:
             yield from (str(test.relative_to(root)) for test in named or [folder] if test.exists())
         case ["docs", *_] | [_] if path.suffix == ".md":
             yield "tests/docs/test_docs.py"
+            yield "tests/docs/test_site.py"
 
 
 def selected(files: Iterable[str], root: Path = ROOT) -> list[str]:
