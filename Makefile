@@ -140,8 +140,8 @@ types: install  ## Check types.
 	$(BIN)/mypy
 
 docs: .venv-docs/.stamp  ## Build the documentation as a site in build/site, where a warning or a broken link is an error.
-	rm -rf build/site
-	.venv-docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -d build/doctrees docs build/site
+	rm -rf build/site build/doctrees
+	.venv-docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/site
 	.venv-docs/bin/python docs/check_links.py build/site
 
 dist: install  ## Build the source archive and two wheels, with the C library and without; try them in clean environments.

@@ -1,5 +1,6 @@
 """The site: these pages, and a reference made from the docstrings. `make docs` builds it; nothing is fetched."""
 
+import inspect
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 import triton  # noqa: F401  # loaded after TensorFlow's copy of LLVM, it would bring the process down
 from docutils.nodes import SkipNode
 from docutils.utils.math import latex2mathml
+from sphinx.util.inspect import stringify_signature
 
 os.environ["KERAS_BACKEND"] = "jax"  # Keras takes one, and documents its layers alike on each
 
@@ -32,6 +34,7 @@ myst_substitutions = {"playground": LINK if PLAYGROUND.exists() else ""}
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+maximum_signature_line_length = 100  # a longer one has a line for each argument
 default_role = "code"  # a docstring's `argument`
 napoleon_numpy_docstring = False
 napoleon_use_param = False  # for "keep_prob, block_size: as in ..."
@@ -77,6 +80,27 @@ def read_included(app: Any, path: Path, parent: str, content: list[str]) -> None
     content[0] = lead_inside(content[0])
 
 
+def write_signature(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """As a reader would write it."""
+    # Before a layer's `__init__` comes `LooksAtPosition.__new__`, which takes anything.
+    if what == "class" and any("__init__" in vars(kind) for kind in (thing, thing.__base__)):
+        given = inspect.signature(thing.__init__)
+        _, *parameters = given.parameters.values()
+        own = given.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+        signature = stringify_signature(own, unqualified_typehints=True)
+    return shortened(signature), shortened(returned)
+
+
+NDARRAY = re.compile(r"(~?)numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], (~?numpy\.dtype)\[(~?[\w.]+)\]\]")
+
+
+def shortened(text: str | None) -> str | None:
+    """NumPy's arrays by their short name, and `...` for a default that has no name."""
+    return text and re.sub(r"<.*?>", "...", NDARRAY.sub(r"\1numpy.typing.NDArray[\3]", text))
+
+
 # As MathML, which browsers draw by themselves: MathJax and its fonts would be most of the site.
 def write_inline(translator: Any, node: Any) -> None:
     translator.body.append(latex2mathml.tex2mathml(node.astext()))
@@ -100,5 +124,6 @@ def copy_playground(app: Any, error: Exception | None) -> None:
 def setup(app: Any) -> None:
     app.connect("source-read", read_page)
     app.connect("include-read", read_included)
+    app.connect("autodoc-process-signature", write_signature)
     app.connect("build-finished", copy_playground)
     app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))
