@@ -1,5 +1,5 @@
-# `make check` while you work; `make test`, `make conformance` and `make dist` before a push, which are what .ci/run runs;
-# `make test-all` and `make matrix` before a release. Each makes the environment first, once.
+# `make check` while you work; `make test`, `make conformance`, `make dist` and `make docs` before a push, which are what
+# .ci/run runs; `make test-all` and `make matrix` before a release. Each makes the environment first, once.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
