@@ -257,6 +257,13 @@ def test_r14_a_block_size_that_changes_in_place_is_looked_at_again() -> None:
     assert torch.equal(drop_block(X, 0.5, side, seed=1), drop_block(X, 0.5, 5, seed=1))
 
 
+@pytest.mark.parametrize("x", [[[[1.0]]], nested(torch.strided), nested(torch.jagged)], ids=["list", "dense", "jagged"])
+@pytest.mark.parametrize("kind", [DropBlock1d, DropBlock2d, DropBlock3d])
+def test_r14_a_layer_refuses_what_has_no_shape(kind: Any, x: Any) -> None:
+    with pytest.raises(TypeError, match=r"^x is a "):
+        kind(0.5, 3)(x)
+
+
 NUMBERS = [np.float64(0.5), np.float32(0.5), np.array(0.5), Fraction(1, 2)]
 TENSORS = [torch.tensor(0.5), torch.tensor([0.5]), torch.tensor(0.5, dtype=torch.bfloat16, requires_grad=True)]
 
