@@ -20,7 +20,7 @@ def _drop_block_of(
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor) or x.is_nested:
         arguments.activations(x)  # which refuses it
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
