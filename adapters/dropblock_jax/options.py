@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options that a layer passes to drop_block: bad ones are refused when the layer is made."""
 
 from collections.abc import Mapping

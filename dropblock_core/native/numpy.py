@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines 5 to 8 for NumPy's arrays, in one thread, as NumPy's own functions have it."""
 
 from typing import Any
