@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The refusals (rule R14): each names the argument, its value, the rule and the remedy, before anything is drawn.
 
 Every front door of every backend checks its arguments here, so a mistake gets the same message everywhere.

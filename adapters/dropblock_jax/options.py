@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arguments that a layer keeps for drop_block: bad ones are refused when the layer is made."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as Keras layers, in the manner of ``keras.layers.Dropout``."""
 
 from typing import Any

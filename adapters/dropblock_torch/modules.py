@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as modules, in the manner of ``torch.nn.Dropout2d``."""
 
 from typing import Any
