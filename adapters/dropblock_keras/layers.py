@@ -52,17 +52,17 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         name = type(self).__name__
         validate.no_foreign_keywords({k: v for k, v in kwargs.items() if k in validate.DROP_KEYWORDS}, name)
         keep_prob = validate.probability("keep_prob", keep_prob)
-        sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
-        _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
+        _, renorm, gamma_scale = validate.options(block_size, self.rank, renorm, gamma_scale, calibrated=calibrated)
         per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
-        if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
+        seed = None if seed is None else validate.integer("seed", seed, "it seeds a SeedGenerator")
+        if seed is not None and not 0 <= seed < 2**31:
             raise ValueError(
                 f"{validate.shown('seed', seed)} is outside [0, 2^31), which every backend's SeedGenerator takes: "
                 "reduce it"
             )
         super().__init__(**kwargs)
         self._options: dict[str, Any] = {
-            "block_size": sides,
+            "block_size": validate.block_size(block_size, self.rank),
             "per_channel": per_channel,
             "renorm": renorm,
             "gamma_scale": gamma_scale,

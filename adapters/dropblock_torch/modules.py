@@ -78,7 +78,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
         _, self.renorm, self.gamma_scale = validate.options(
             block_size, self.rank, renorm, gamma_scale, calibrated=calibrated
         )
-        self.block_size = block_size
+        self.block_size = validate.block_size(block_size, self.rank)
         self.per_channel = validate.flag("per_channel", per_channel)
         self.calibrated = validate.flag("calibrated", calibrated)
         self.seed = None if seed is None else validate.seed_word(seed)

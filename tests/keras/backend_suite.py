@@ -1,5 +1,6 @@
 """What holds on every backend of Keras; `test_keras` runs it once for each."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dropblock_keras import (
     add_dropblock,
     summary,
 )
+from tests.shared.comparing import assert_is_numpys
+from tests.shared.hostile import FEW_PROGRAMS, Door, Drawn, calls, flags, literally, right, try_calls, wrong
 from tests.shared.position import assert_looks_at_position
 
 BACKEND = keras.backend.backend()
@@ -255,6 +258,34 @@ def test_add_dropblock_says_what_it_knows() -> None:
 def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         DropBlock2D(**arguments)
+
+
+def hostile(x: Any, training: Any, **options: Any) -> Any:
+    layer = DropBlock2D(dtype="float32", data_format="channels_first", **options)
+    try:
+        return array(layer(x, training=training))
+    except (TypeError, ValueError) as error:  # Keras prints messages in bold
+        raise type(error)(re.sub(r"\x1b\[\d+m", "", str(error))) from None
+
+
+def is_not_for_keras(drawn: Drawn) -> bool:
+    """Whether it is no value of `training` for Keras either."""
+    return drawn.value is not None and not (type(drawn.value) is int and drawn.value in (0, 1))
+
+
+@once
+def test_r14_hostile_calls() -> None:
+    x = np.ones((2, 3, 4, 5), np.float32)
+    door = Door(
+        f"dropblock_keras.DropBlock2D on {BACKEND}", hostile, [np.asarray, keras.ops.convert_to_tensor],
+        no_array=[x[0, 0], x[:, :, :0]], lacks=("stream", "sample_offset"),
+        programs=FEW_PROGRAMS.filter(lambda of: len(of.shape) == 4).map(lambda of: of._replace(dtype=np.float32)),
+        more={
+            "training": (right([True, False], [bool, int, np.bool_]), flags(())[1].filter(is_not_for_keras)),
+            "seed": (right([0, 7, 2**31 - 1], [int, np.int64]), wrong("1", 1.0, True, -1, 2**31, 10**5000, [1])),
+        },
+    )  # fmt: skip
+    try_calls(door.name, hostile, calls(door), lambda y, plain: assert_is_numpys(y, literally(plain)))
 
 
 @pytest.mark.parametrize("training", [None, 0, 1, True, np.False_])
