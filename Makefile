@@ -131,6 +131,8 @@ fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minute
 
 fuzz-calls: install  ## Make 1,000 hostile calls of each front door, and print what became of them.
 	HOSTILE_CALLS=1000 $(FAST) OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/*/test_hostile_calls.py
+	HOSTILE_CALLS=1000 KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider \
+		tests/keras/backend_suite.py -k hostile
 
 lint: install  ## Check style and format.
 	$(BIN)/ruff check

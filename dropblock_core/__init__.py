@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock (Ghiasi, Lin, Le 2018), spec-exact in NumPy: the ground truth of every backend, and a teaching reference.
 
 Start with :mod:`dropblock_core.algorithm1`, which is Algorithm 1 line by line.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Algorithm 1 of the paper, line by line, in explicit loops: the ground truth.
 
 Read it beside the paper: each numbered comment is a line of Algorithm 1 as printed, in its order, and the code below

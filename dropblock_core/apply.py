@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block: Algorithm 1 for NumPy arrays, fast, and for the arrays of any array-API library."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which arrays we know: those of the libraries that array-api-compat knows, NumPy among them."""
 
 import sys

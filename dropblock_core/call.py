@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checked arguments of a call of drop_block, and what follows from them: every backend starts here."""
 
 from collections.abc import Sequence

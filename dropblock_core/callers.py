@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who called: how an adapter learns that a framework will run a call again for its gradients."""
 
 import sys

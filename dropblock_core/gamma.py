@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Eq. (1): from keep_prob to gamma, and the calibrated gamma that keeps what keep_prob says."""
 
 import math

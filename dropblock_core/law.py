@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact law of the mask (rule R11), which the paper calls "only an approximation" and leaves open.
 
 A unit is kept if none of the anchors whose block covers it is a seed. Seeds are independent, so a unit covered by n

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seeds and masks in NumPy, fast. The other backends are compared with these, at sizes that people train at.
 
 The seeds are those of `stream.literal_seeds`, bit for bit. Only the segments that still hold a seed go on to the next

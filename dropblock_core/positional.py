@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A silent trap: in other libraries the first number is the probability of dropping, and here it is that of keeping.
 
 ``DropBlock2d(0.1, 7)`` is taken from code for one of those, or means what it says. Without its name nobody can tell.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that are made once for the same arguments: a training loop asks the same at every step."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Line 8 of Algorithm 1: what `renorm` counts over, and the factor that units are multiplied by (rules R8 and R10).
 
 A mask is ``[samples, maps, *spatial]``. A scope holds all axes from a first one on, and each scope has a count and a

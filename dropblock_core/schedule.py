@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scheduled DropBlock (section 3 of the paper, "Scheduled DropBlock"): keep_prob as a function of the training step."""
 
 from dataclasses import dataclass

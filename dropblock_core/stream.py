@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stream of seeds, stated in plain Python integers: which words are drawn, and what they mean.
 
 This page is normative (`docs/spec.md`, rule R13): same seed and same arguments give the same mask, bit for bit, on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Is it on? A table of a model's DropBlock layers: where they are, what they drop, and what looks wrong.
 
 The adapters fill its rows; this module knows what to say of them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The refusals (rule R14): each names the argument, its value, the rule and the remedy, before anything is drawn.
 
 Every front door of every backend checks its arguments here, so a mistake gets the same message everywhere.
@@ -69,12 +70,17 @@ def real(name: str, value: Any, rule: str) -> float:
         raise TypeError(f"{shown(name, value)} is not a real number that the host can read: {rule}") from None
 
 
+def is_per_axis(value: Any) -> bool:
+    """Whether `value` holds one value an axis, and not one for all."""
+    if isinstance(value, int):  # a symbolic int has no attributes either
+        return False
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    return is_sequence or getattr(value, "ndim", 0) > 0
+
+
 def per_axis(value: Any, rank: int) -> tuple[Any, ...]:
     """One value an axis: a sequence as it is, anything else for each of `rank` axes."""
-    if isinstance(value, int):  # a symbolic int has no attributes either
-        return (value,) * rank
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
-    return tuple(value) if is_sequence or getattr(value, "ndim", 0) > 0 else (value,) * rank
+    return tuple(value) if is_per_axis(value) else (value,) * rank
 
 
 def integer(name: str, value: Any, rule: str) -> int:
@@ -132,6 +138,12 @@ def block_option(value: Any, rank: int) -> tuple[int, ...]:
     if min(sides) < 1:
         raise ValueError(f"{shown('block_size', value)} is below 1: {rule}; block_size=1 is dropout")
     return sides
+
+
+def block_size(value: Any, rank: int) -> int | tuple[int, ...]:
+    """block_size as it was given, in plain Python, for a layer to keep: nobody can change it from outside."""
+    sides = block_option(value, rank)
+    return sides if is_per_axis(value) else sides[0]
 
 
 def clipped(sides: Sequence[int], feat_size: Sequence[int]) -> tuple[int, ...]:

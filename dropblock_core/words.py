@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The word algebra: lines 5 and 6 on bits of 32-bit words, over any array library.
 
 It is written once, over an array namespace (array-api-compat), and its integers never need more than 32 bits. NumPy,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock for JAX: one pure function, compiled by XLA for CPU, GPU and TPU.
 
 `dropblock_jax.flax` (NNX), `dropblock_jax.linen` and `dropblock_jax.equinox` have a layer each; nothing of theirs is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as a layer of Equinox."""
 
 from typing import Any
@@ -8,7 +9,7 @@ from jax import Array
 from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
 from dropblock_jax.functional import drop_block
-from dropblock_jax.options import checked_keep_prob, checked_options
+from dropblock_jax.options import checked_array, checked_keep_prob, checked_options
 
 
 class DropBlock(LooksAtPosition, eqx.Module):
@@ -45,15 +46,14 @@ class DropBlock(LooksAtPosition, eqx.Module):
         **options: Any,
     ) -> None:
         self.keep_prob = checked_keep_prob(keep_prob)
-        self.block_size = block_size
         self.inference = inference
-        self.options = checked_options(block_size, options, without=("data_format",))
+        self.block_size, self.options = checked_options(block_size, options, without=("data_format",))
 
     def __call__(self, x: Array, *, key: Array | None = None, inference: bool | None = None, seed: Any = None) -> Array:
         """`x`, ``[channels, *spatial]``, with blocks dropped; an `inference` given here goes before the layer's."""
         inference = validate.flag("inference", self.inference if inference is None else inference)
         y = drop_block(
-            x[None],
+            checked_array(x)[None],
             keep_prob=self.keep_prob,
             block_size=self.block_size,
             key=key,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as a layer of Flax NNX."""
 
 from typing import Any
@@ -46,11 +47,11 @@ class DropBlock(LooksAtPosition, nnx.Module):
         if rngs is not None and not isinstance(rngs, nnx.Rngs | nnx.RngStream):
             raise TypeError(f"rngs={rngs!r} is a {type(rngs).__name__}: pass nnx.Rngs(...), or one of its streams")
         self.keep_prob = nnx.data(keep_prob) if isinstance(keep_prob, Threshold) else checked_keep_prob(keep_prob)
-        self.block_size = block_size
         self.deterministic = deterministic
         self.rng_collection = rng_collection
         # Hashable, as a graph's definition must be.
-        self.options = nnx.static(tuple(checked_options(block_size, options).items()))
+        self.block_size, checked = checked_options(block_size, options)
+        self.options = nnx.static(tuple(checked.items()))
         stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None) if stream is None else stream.fork()
 

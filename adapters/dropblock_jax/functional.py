@@ -1,8 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block for JAX: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, export
@@ -11,7 +11,7 @@ from jax.experimental import checkify
 from dropblock_core import arrays, validate
 from dropblock_core.call import Call
 from dropblock_core.positional import looks_at_position
-from dropblock_jax import keys, program
+from dropblock_jax import keys, options, program
 from dropblock_jax.threshold import Threshold
 
 
@@ -78,9 +78,7 @@ def drop_block(
     """
     validate.no_foreign_keywords(foreign)
     channels_last = validate.data_format(data_format, "JAX") == "channels_last"
-    if not isinstance(x, (jax.Array, np.ndarray)):
-        raise TypeError(f"x is a {type(x).__name__}: pass an array, e.g. jnp.asarray(x)")
-    validate.unmasked(x)
+    x = options.checked_array(x)
     # A size that is a symbol (jax.export) is checked as 1.
     sizes = [1 if export.is_symbolic_dim(size) else size for size in x.shape]
     shape = validate.activations(sizes, x.dtype, channels_last=channels_last)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the 64 bits of a mask come from: a number, an array that may be traced, or one of JAX's keys."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as a layer of Flax Linen."""
 
 from typing import Any

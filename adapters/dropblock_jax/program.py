@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiled program: seeds, words, count and activations, in integers of 32 bits, on any of XLA's devices.
 
 What differs from call to call (seed, threshold, stream, the samples' numbers) is an operand, so that one compilation

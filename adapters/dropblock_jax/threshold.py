@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From keep_prob to the integers that a mask is drawn by: exactly on the host, in float32 inside a program."""
 
 from math import prod

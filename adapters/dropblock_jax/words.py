@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The word algebra inside XLA: its loops, and a comparison with all thresholds at once."""
 
 from collections.abc import Callable

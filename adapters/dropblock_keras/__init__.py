@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock for Keras 3, on its TensorFlow, JAX and PyTorch backends."""
 
 from dropblock_core import LinearSchedule

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as Keras layers, in the manner of ``keras.layers.Dropout``."""
 
 from typing import Any
@@ -52,17 +53,17 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         name = type(self).__name__
         validate.no_foreign_keywords({k: v for k, v in kwargs.items() if k in validate.DROP_KEYWORDS}, name)
         keep_prob = validate.probability("keep_prob", keep_prob)
-        sides = tuple(block_size) if isinstance(block_size, list) else block_size  # as JSON has it
-        _, renorm, gamma_scale = validate.options(sides, self.rank, renorm, gamma_scale, calibrated=calibrated)
+        _, renorm, gamma_scale = validate.options(block_size, self.rank, renorm, gamma_scale, calibrated=calibrated)
         per_channel, calibrated = validate.flag("per_channel", per_channel), validate.flag("calibrated", calibrated)
-        if seed is not None and not 0 <= validate.integer("seed", seed, "it seeds a SeedGenerator") < 2**31:
+        seed = None if seed is None else validate.integer("seed", seed, "it seeds a SeedGenerator")
+        if seed is not None and not 0 <= seed < 2**31:
             raise ValueError(
                 f"{validate.shown('seed', seed)} is outside [0, 2^31), which every backend's SeedGenerator takes: "
                 "reduce it"
             )
         super().__init__(**kwargs)
         self._options: dict[str, Any] = {
-            "block_size": sides,
+            "block_size": validate.block_size(block_size, self.rank),
             "per_channel": per_channel,
             "renorm": renorm,
             "gamma_scale": gamma_scale,
@@ -130,12 +131,22 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         return seed, calls
 
     def call(self, inputs: Any, training: bool = False) -> Any:
+        self._check(inputs)
         if not _flag(training):
             return inputs
         self._observed.note(inputs.shape, self.data_format)
         keep_prob = self._keep_prob if self.calibrated else self._keep_prob.value
         words = rematerialisation.words(self.seed_generator)
         return native.drop_block(inputs, keep_prob, words, self.data_format, self._options)
+
+    def _check(self, inputs: Any) -> None:
+        """ValueError or TypeError unless these are activations, in inference too; sizes that are not known pass."""
+        shape, channels_last = tuple(inputs.shape), self.data_format == "channels_last"
+        if len(shape) != self.rank + 2:
+            layout = "[samples, *spatial, channels]" if channels_last else "[samples, channels, *spatial]"
+            raise ValueError(f"x has shape {shape}: {type(self).__name__} takes {layout} with {self.rank} spatial axes")
+        sizes = [size if isinstance(size, int) else 1 for size in shape]
+        validate.activations(sizes, keras.backend.standardize_dtype(inputs.dtype), channels_last=channels_last)
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
         # A layer made in a keras.RematScope is not run again: it keeps at most a bit a unit anyway.
@@ -145,11 +156,7 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
         return input_shape
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
-        if len(inputs.shape) != self.rank + 2:
-            raise ValueError(
-                f"{type(self).__name__} got an input of shape {tuple(inputs.shape)}: it takes [samples, *spatial, "
-                f"channels] with {self.rank} spatial axes"
-            )
+        self._check(inputs)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def save_own_variables(self, store: Any) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block of the framework that Keras runs on."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a layer's last call in training dropped: drawn again when somebody asks.
 
 A mask is a function of its seed, and the layer's ``SeedGenerator`` counts the calls, in compiled programs too. So

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's placement in the ResNets of ``keras.applications``, by cloning (section 4.1)."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rematerialisation: the backward pass runs a function again, and its layers must draw the masks that they drew.
 
 A layer's ``SeedGenerator`` moves on at each draw, so in the second run it would give another mask. Inside :func:`remat`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scheduled DropBlock (section 3 of the paper) as a callback."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock for TensorFlow: eagerly, in graphs, and compiled by XLA for CPU, GPU and TPU."""
 
 from dropblock_core import LinearSchedule

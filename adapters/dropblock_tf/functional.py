@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block for TensorFlow: it checks its arguments here, and `program` draws and applies the mask."""
 
 from typing import Any

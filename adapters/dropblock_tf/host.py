@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masks from the NumPy reference: for eager calls on the CPU, and for maps whose size a graph does not know.
 
 A mask takes many small operations, and eagerly TensorFlow dispatches each by itself. NumPy takes about a tenth of the

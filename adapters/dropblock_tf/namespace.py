@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of the array API that `dropblock_core.words` uses, over TensorFlow: the word algebra runs here unchanged.
 
 Words are int64, which every device and every kernel has; many kernels lack uint32.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines 5 to 8 of Algorithm 1 in TensorFlow's operations: eagerly, in a graph, and compiled by XLA."""
 
 from dataclasses import dataclass

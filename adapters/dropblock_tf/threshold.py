@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From keep_prob to the integers that a mask is drawn by, in a program: in float64, so it gives the host's bits."""
 
 from typing import Any, NamedTuple, Self

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The word algebra in TensorFlow: its loops, and kernels of its own for products and gaps."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock for PyTorch: native, compiled, on CPU and GPU. The same seed gives the mask of every other backend."""
 
 from dropblock_torch.functional import drop_block

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arguments of drop_block that PyTorch's own types make special."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes: this one's number, and line 8's count over all of them."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block at once, where nobody but PyTorch itself has to see what runs: without operators, and without checking
 again what was checked before.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block for PyTorch: `eager` runs it at once, and `traced` where somebody has to see its operators."""
 
 from typing import Any

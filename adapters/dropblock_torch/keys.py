@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the 64 bits of a mask come from: a number, a tensor on the device, or PyTorch's own generators."""
 
 from typing import Any

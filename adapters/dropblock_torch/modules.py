@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DropBlock as modules, in the manner of ``torch.nn.Dropout2d``."""
 
 from typing import Any
@@ -20,7 +21,7 @@ def _drop_block_of(
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
     """
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor) or x.is_nested:
         arguments.activations(x)  # which refuses it
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
@@ -77,7 +78,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
         _, self.renorm, self.gamma_scale = validate.options(
             block_size, self.rank, renorm, gamma_scale, calibrated=calibrated
         )
-        self.block_size = block_size
+        self.block_size = validate.block_size(block_size, self.rank)
         self.per_channel = validate.flag("per_channel", per_channel)
         self.calibrated = validate.flag("calibrated", calibrated)
         self.seed = None if seed is None else validate.seed_word(seed)

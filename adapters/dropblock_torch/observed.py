@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a layer's last call in training dropped: noted as it is drawn, without waiting, and read when somebody asks."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operators that PyTorch sees: `dropblock::mask_bits` draws a mask, `dropblock::apply` is lines 7 and 8.
 
 A compiler does not look inside: it traces them with fake tensors, and its program calls them. `apply` is linear in the

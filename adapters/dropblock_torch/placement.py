@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's placement (section 4.1): DropBlock in the residual blocks of a ResNet that exists already."""
 
 from collections.abc import Iterable, Iterator

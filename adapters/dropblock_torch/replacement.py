@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other packages' DropBlock layers swapped for ours, with equal settings and a list of what is different."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scheduled DropBlock (section 3 of the paper): a schedule of the step, set on a model's layers."""
 
 import warnings

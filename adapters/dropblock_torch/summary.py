@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Is it on? A table of a model's DropBlock layers."""
 
 from torch import nn

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drop_block where somebody has to see its operators: a compiler, a mode, a transform or a subclass of Tensor."""
 
 from typing import Any

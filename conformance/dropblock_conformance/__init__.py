@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certify a DropBlock: is it the paper's? With evidence.
 
 >>> from dropblock_conformance import Subject, certify

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``python -m dropblock_conformance`` is ``dropblock-conformance``."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How grave a finding is, and the two levels at which an implementation is judged."""
 
 from enum import StrEnum

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certification as pytest tests, one a check."""
 
 from collections.abc import Sequence

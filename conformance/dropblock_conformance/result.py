@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run says: an outcome for each check, and a report of them all."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is certified, what it says of itself, and what its owner already knows to deviate."""
 
 import math

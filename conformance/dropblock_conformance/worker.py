@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answer for a subject over a pipe: ``python -m dropblock_conformance.worker SUBJECT``, in any environment."""
 
 import sys

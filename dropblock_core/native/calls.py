@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls of the library: a mask from a batch, its counts, and lines 7 and 8. Memory is given by its address."""
 
 import ctypes

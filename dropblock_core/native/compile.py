@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile dropblock.c beside itself: ``python dropblock_core/native/compile.py``. A wheel is built by this too.
 
 It needs the standard library alone, so that a build can run it before anything is installed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Lines 5 to 8 of Algorithm 1 on a CPU: the seeds of stream.py, grown and counted as bits, and one multiply.
  *
  * The mask is one bit a unit, 1 = dropped, in the order of memory: bit i belongs to element i. So growing a block is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shared library: whether there is one here, and the structures that its functions take."""
 
 import ctypes

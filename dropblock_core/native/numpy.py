@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines 5 to 8 for NumPy's arrays, on threads of the library's own."""
 
 from typing import Any

@@ -1,5 +1,6 @@
 """What holds on every backend of Keras; `test_keras` runs it once for each."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dropblock_keras import (
     add_dropblock,
     summary,
 )
+from tests.shared.comparing import assert_is_numpys
+from tests.shared.hostile import FEW_PROGRAMS, Door, Drawn, calls, flags, literally, right, try_calls, wrong
 from tests.shared.position import assert_looks_at_position
 
 BACKEND = keras.backend.backend()
@@ -257,6 +260,36 @@ def test_r14_bad_arguments_are_refused_at_once(arguments: dict[str, Any], error:
         DropBlock2D(**arguments)
 
 
+def hostile(x: Any, training: Any, **options: Any) -> Any:
+    layer = DropBlock2D(dtype="float32", data_format="channels_first", **options)
+    try:
+        return array(layer(x, training=training))
+    except (TypeError, ValueError) as error:  # Keras prints messages in bold
+        raise type(error)(re.sub(r"\x1b\[\d+m", "", str(error))) from None
+
+
+def is_not_for_keras(drawn: Drawn) -> bool:
+    """Whether it is no value of `training` for Keras either, and no array, of which Keras makes a tensor first."""
+    is_flag = drawn.value is None or (type(drawn.value) is int and drawn.value in (0, 1))
+    return not is_flag and not hasattr(drawn.value, "dtype")
+
+
+@once
+def test_r14_hostile_calls() -> None:
+    x = np.ones((2, 3, 4, 5), np.float32)
+    door = Door(
+        f"dropblock_keras.DropBlock2D on {BACKEND}", hostile, [np.asarray, keras.ops.convert_to_tensor],
+        no_array=[x[0, 0], x[:, :, :0]], lacks=("stream", "sample_offset"),
+        programs=FEW_PROGRAMS.filter(lambda of: len(of.shape) == 4).map(lambda of: of._replace(dtype=np.float32)),
+        more={
+            "training": (right([True, False], [bool, int, np.bool_]), flags(())[1].filter(is_not_for_keras)),
+            "seed": (right([0, 7, 2**31 - 1], [int, np.int64]), wrong("1", 1.0, True, -1, 2**31, 10**5000, [1])),
+        },
+    )  # fmt: skip
+    drawn = calls(door).filter(lambda drawn: "blok_size" not in drawn)  # Keras itself refuses what nobody takes
+    try_calls(door.name, hostile, drawn, lambda y, plain: assert_is_numpys(y, literally(plain)))
+
+
 @pytest.mark.parametrize("training", [None, 0, 1, True, np.False_])
 def test_training_is_what_keras_takes_for_it(training: Any) -> None:
     y = array(DropBlock2D(0.5, 3, seed=0)(ONES, training=training))
@@ -346,3 +379,19 @@ def test_a_schedule_that_drives_nothing_warns_once_and_two_of_them_are_seen() ->
     model = small_model(layer)
     with pytest.warns(UserWarning, match="none of its 1 DropBlock layers was called in training"):
         model.fit(x.repeat(210, 0), np.zeros((210, 2)), batch_size=1, verbose=0, callbacks=schedules[:1])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "says"),
+    [
+        ((2, 3, 4, 5, 6), "float32", r"DropBlock2D takes \[samples, \*spatial, channels\] with 2 spatial axes"),
+        ((2, 0, 4, 5), "float32", "with an empty spatial axis"),
+        ((2, 3, 4, 5), "int32", "x has dtype int32"),
+    ],
+)
+def test_r14_activations_are_checked_in_inference_too(
+    shape: tuple[int, ...], dtype: str, says: str, training: bool
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        DropBlock2D()(np.ones(shape, dtype), training=training)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import dropblock_core as core
+from dropblock_core.validate import shown
 from tests.shared.comparing import RENORMS
 
 CALLS = int(os.environ.get("HOSTILE_CALLS", "50"))  # a door; `make fuzz-calls` asks for 1,000
@@ -38,6 +39,9 @@ class Drawn(NamedTuple):
 
     value: Any
     plain: Any = REFUSED
+
+    def __repr__(self) -> str:
+        return f"Drawn({shown('value', self.value)}, {shown('plain', self.plain)})"
 
 
 class Subclass(np.ndarray[Any, Any]):

@@ -84,6 +84,12 @@ OF_PYTORCH: list[Refusal] = [
     ),
     ({"process_group": "a group", "renorm": "none"}, ValueError, ["process_group='a group' with renorm='none'"]),
     ({"process_group": "a group"}, ValueError, ["process_group='a group'", "init_process_group() first"]),
+    ({"rng": 1}, TypeError, ["got an unexpected keyword argument 'rng'"]),
+    ({"data_format": "channels_last"}, TypeError, ["got an unexpected keyword argument 'data_format'"]),
+]
+
+# What a compiler refuses itself.
+NOT_COMPILED: list[Refusal] = [
     ({"x": X.to_sparse()}, TypeError, ["x has layout torch.sparse_coo", "pass x.to_dense()"]),
     ({"x": nested(torch.strided)}, TypeError, ["x is a nested tensor", "x.to_padded_tensor(0.0)"]),
     ({"x": nested(torch.jagged)}, TypeError, ["x is a nested tensor", "x.to_padded_tensor(0.0)"]),
@@ -98,8 +104,6 @@ OF_PYTORCH: list[Refusal] = [
     ({"block_size": torch.tensor(True)}, TypeError, ["block_size=tensor(True) is not an integer"]),
     ({"gamma_scale": torch.tensor(1.0, device="meta")}, TypeError, ["gamma_scale=tensor", "that the host can read"]),
     ({"training": torch.tensor(True, device="meta")}, TypeError, ["training=tensor", "has no value yet"]),
-    ({"rng": 1}, TypeError, ["got an unexpected keyword argument 'rng'"]),
-    ({"data_format": "channels_last"}, TypeError, ["got an unexpected keyword argument 'data_format'"]),
 ]
 
 NOT_TENSORS: list[Refusal] = [
@@ -109,7 +113,7 @@ NOT_TENSORS: list[Refusal] = [
     ({"x": X.numpy()}, TypeError, ["x is a ndarray", TENSOR]),
 ]
 
-REFUSED = COMMON + OF_PYTORCH + NOT_TENSORS + REFUSED_FLAGS + refused_flag("inplace")
+REFUSED = COMMON + OF_PYTORCH + NOT_COMPILED + NOT_TENSORS + REFUSED_FLAGS + refused_flag("inplace")
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -251,6 +255,13 @@ def test_r14_a_block_size_that_changes_in_place_is_looked_at_again() -> None:
     drop_block(X, 0.5, side, seed=1)
     side.fill_(5)
     assert torch.equal(drop_block(X, 0.5, side, seed=1), drop_block(X, 0.5, 5, seed=1))
+
+
+@pytest.mark.parametrize("x", [[[[1.0]]], nested(torch.strided), nested(torch.jagged)], ids=["list", "dense", "jagged"])
+@pytest.mark.parametrize("kind", [DropBlock1d, DropBlock2d, DropBlock3d])
+def test_r14_a_layer_refuses_what_has_no_shape(kind: Any, x: Any) -> None:
+    with pytest.raises(TypeError, match=r"^x is a "):
+        kind(0.5, 3)(x)
 
 
 NUMBERS = [np.float64(0.5), np.float32(0.5), np.array(0.5), Fraction(1, 2)]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engines that draw and apply a mask: C or NumPy on the CPU, Triton on a GPU, plain tensor operations elsewhere.
 
 An engine is a module with `state_bytes(plan)`, `mask(key, keep_prob, call, plan, dtype)` and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GPU: launches the Triton kernels, without waiting for the device.
 
 The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory.

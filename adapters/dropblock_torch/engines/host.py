@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The CPU, where there is no native library: the reference in NumPy, and PyTorch's own multiply.
 
 NumPy and PyTorch see the same memory: nothing is copied between them. The mask's state is that of `native`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Triton kernels: a table, the seeds, a count, and one streaming pass over the activations.
 
 `prepare` clears the mask and writes the table of thresholds, `draw_and_grow` draws the seeds and grows each to its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The CPU, where the native library is: lines 5 to 8 in C on PyTorch's threads.
 
 The mask's state is one bit a unit, in the order in which the activations lie in memory, so that lines 7 and 8 read and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sizes and the layout of a mask, which are known before its values: a compiler's fake tensors need no more."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Any other device, and a GPU without Triton: the core's word algebra in plain tensor operations.
 
 The mask's state is one bit a unit, eight to a byte, in the order of a contiguous tensor.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch's own threads for the native library: the settings, and the pool, are those of every other operator."""
 
 import ctypes

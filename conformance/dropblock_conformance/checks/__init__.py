@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every check there is, a file a family, and the rules that they judge."""
 
 import difflib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Independence of any two maps (rule R6): all pairs at once, whatever the law.
 
 Take two maps A and B, and their like A' and B' from another call. If A and B know nothing of each other, the product of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No two maps have one mask (rule R6), whatever the call: exact, where a law would take many calls.
 
 Masks in which a fifth to four fifths of a large map is dropped are made of many blocks, so two independent ones are

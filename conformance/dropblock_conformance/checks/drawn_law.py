@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law at settings that nobody chose: Hypothesis draws them from the run's seed, a fixed number of them.
 
 Sides from 1 to 128, blocks and keep_probs of every size, so that nobody can be right at the suite's own settings alone.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events of a map whose probability is known exactly (rule R11), and how to count them in a batch of masks."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every unit of batches as large as a network's: values, gradients, and numbers of every size (rules R7 to R9)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gradient is mask times scale (rules R7 and R10): nothing flows through a dropped unit."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Independence of masks (rule R6), whatever their law.
 
 Take two maps A and B that should know nothing of each other, and another such pair A', B' from elsewhere. Where A and

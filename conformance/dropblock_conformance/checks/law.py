@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the mask (rules R2 to R5 and R11), by events whose probability is known exactly.
 
 Each configuration is chosen so that its event informs about gamma, or about where seeds may fall, at the smallest cost.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shape of what is dropped, exactly (rules R3, R4, R6 and R7)."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When nothing is dropped, and what comes back (rules R1, R9 and R13)."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law at every place (rules R4 and R6): each unit of a map, each sample and each channel of a batch.
 
 Many places are judged at once, so each is judged by a margin of its own: what is sought is a place that is never

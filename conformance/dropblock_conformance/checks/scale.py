@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renormalisation: line 8's count, over the scope that is claimed, at every size and precision (rules R8 to R10)."""
 
 import numpy as np

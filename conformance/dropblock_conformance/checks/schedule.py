@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scheduled DropBlock (rule R12): keep_prob goes linearly from 1 to its target, one training step at a time."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a seed does (rules R6 and R13)."""
 
 from collections.abc import Callable

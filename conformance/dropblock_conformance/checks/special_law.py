@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law at the sizes where implementations branch (rule R2): each kind of map and batch, drawn from the run's seed.
 
 What a layer does otherwise in such a place it does by a tenth or more, so the margin is wider than elsewhere.

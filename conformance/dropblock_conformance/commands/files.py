@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of the command line: what a path may be, and how one is written, whole or not at all."""
 
 from collections.abc import Callable

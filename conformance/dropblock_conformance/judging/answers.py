@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A subject's answers, looked at before anybody measures them."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A try at a check, in a thread that can be given up without harm to the rest of the process."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches as large as a network's, in which every unit is looked at."""
 
 from collections.abc import Callable

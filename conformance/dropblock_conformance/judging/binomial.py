@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The binomial law, exactly: its two tails, the counts where they become rare, and an interval on the probability.
 
 All of it is the incomplete beta function, which `scipy.special` has. `scipy.stats` has the rest as well, but takes most

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a check is.
 
 A check has a stable id, says which rule and which line of the paper it tests, and turns a context (a subject, a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a law is measured at: one setting of DropBlock on one size of map."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a check costs: calls of a subject, the bytes given to it, and the kinds of call that a compiler tells apart."""
 
 from dataclasses import dataclass, field, replace

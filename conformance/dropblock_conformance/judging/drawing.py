@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases that Hypothesis draws from a seed alone, whatever else the process has loaded.
 
 Hypothesis also tries numbers that it finds in the source of loaded modules, so what it draws would depend on them. No

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NumPy dtypes by the names that claims use, and what a product rounded to each may be."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine of the exact checks: Hypothesis draws settings freely, and every one of them has to hold.
 
 No statistics here: one violation is one too many. Hypothesis shrinks it to the simplest setting that shows it.

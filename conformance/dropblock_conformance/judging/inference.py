@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a count to one of three outcomes: exact binomial intervals on the effect (Clopper and Pearson 1934).
 
 Every statistical check counts how often an event with an exact law occurs among independent maps. Its effect is the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Activations to try an implementation with, unit by unit."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many maps to look at, decided before the run.
 
 The smallest number of trials with which :func:`inference.judge` says `conforms` of a right implementation, and

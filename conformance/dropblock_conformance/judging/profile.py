@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How closely a run looks: the three profiles."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine of the statistical checks: plan, sample, count, judge.
 
 The independent unit is the map (or, where channels share a mask, the sample), never the unit of a map: units of a map

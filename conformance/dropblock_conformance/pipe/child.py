@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that is asked through its stdin and answers through its stdout."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A subject that answers over a pipe: an implementation in another interpreter, environment or language."""
 
 import shlex

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes that a child started and moved out of its session: Linux tells them by what they inherited."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of arrays over a pipe: a line of JSON, then the bytes of the arrays that it lists (docs/worker.md)."""
 
 import json

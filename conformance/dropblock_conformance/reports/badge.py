@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A certificate as a badge: an SVG, and the JSON that badge services read."""
 
 from html import escape

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report in a few lines: what is wrong, what that does to users, and the command that shows it, worst first."""
 
 from rich.console import Console

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A certificate: what was judged, of which code, by which rules, and what was found, with a digest over all."""
 
 import json

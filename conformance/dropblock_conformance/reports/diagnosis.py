@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a report comes to: findings with one cause as one diagnosis, with what it does to users, gravest first."""
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report for people: one HTML file that stands alone, pictures and all. Jinja escapes whatever a subject says."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON with a versioned schema, and JUnit XML."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The matrix: rules across in two groups, implementations down, in each cell how grave the gravest finding is."""
 
 from collections.abc import Sequence

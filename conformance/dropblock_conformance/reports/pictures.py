@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures for the HTML report: sampled masks, the observed drop map beside the exact one, intervals and margins.
 
 A unit is a pixel, which the browser enlarges; a report of twenty subjects stays below a few megabytes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text and numbers of a subject, made safe to show: a subject may say anything, control characters included."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pages that Jinja fills in. In HTML it escapes whatever a subject says, control characters included."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run on the terminal: the plan before, a bar or a plain log during, tables after."""
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run of many subjects: their checks on several processes at a time."""
 
 import queue

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run on a Dask cluster, for campaigns beyond one machine: a task a check, each in a process of its subject."""
 
 import threading

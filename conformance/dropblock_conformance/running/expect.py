@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Known deviations in a TOML file, beside those that a subject declares in Python."""
 
 import tomllib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A subject that dies or hangs again and again is given up: its other checks are not run, and said not to be."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finished checks on disk, so that a run which was interrupted goes on where it was."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is asked of one subject, and a report of one that cannot be had."""
 
 from dataclasses import asdict, dataclass

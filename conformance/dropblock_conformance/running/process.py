@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One subject in a process of its own, which runs one check after another: both ends of the pipe.
 
 Keras has one backend a process, some frameworks cannot be loaded together, and a subject that dies takes only its own

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run: plan, share alpha, try every check, repeat what deviates, settle the outcome."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which code was judged: digests of a subject's source and of the suite."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a subject has replaced a part of the suite in its own process.
 
 It is no defence against somebody who wants to deceive: a subject shares a process with its judge. It catches what

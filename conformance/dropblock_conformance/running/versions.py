@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Versions of what may matter to a result: what runs, and what is judged."""
 
 from importlib.metadata import PackageNotFoundError, version

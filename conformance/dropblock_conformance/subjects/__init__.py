@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The subjects that come with the suite, and how a name on the command line becomes one."""
 
 import difflib

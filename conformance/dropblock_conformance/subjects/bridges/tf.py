@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between NumPy's arrays, channels first, and TensorFlow's tensors, channels last: a layer as a Subject."""
 
 from collections.abc import Callable, Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between NumPy's arrays and PyTorch's tensors: a layer, or a module, as a Subject."""
 
 from collections.abc import Callable, Iterable

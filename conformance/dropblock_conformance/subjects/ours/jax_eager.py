@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's JAX adapter, called as it is; and what its other ways of running share."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's layer for Equinox, mapped over the batch in a jitted step, with a count over all of the batch."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's layer for Flax NNX, seeded through its rngs, as a part of a jitted step."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's JAX adapter inside ``jax.jit``: keep_prob as a Threshold and the seed as an array, both operands."""
 
 from collections.abc import Iterator

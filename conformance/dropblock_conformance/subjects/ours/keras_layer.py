@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's Keras layers. Keras has one backend a process, so each of the three subjects needs its own."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NumPy reference, through the same door as everybody else."""
 
 from collections.abc import Iterator

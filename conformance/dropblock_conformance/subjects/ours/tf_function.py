@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's TensorFlow adapter in graphs, as ``tf.function`` makes them; keep_prob and seed enter as tensors."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's TensorFlow adapter compiled by XLA."""
 
 import tensorflow as tf

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's PyTorch adapter inside ``torch.compile``, one graph a call; keep_prob and seed enter as tensors."""
 
 from dataclasses import replace

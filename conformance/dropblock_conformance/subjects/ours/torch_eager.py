@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's PyTorch adapter, as it runs without a compiler; and what its other ways of running share."""
 
 from collections.abc import Callable, Iterator

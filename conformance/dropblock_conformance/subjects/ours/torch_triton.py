@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This project's Triton kernels: on a GPU, or under Triton's interpreter on the CPU where that is asked for."""
 
 import os

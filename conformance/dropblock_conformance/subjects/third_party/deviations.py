@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How several third-party layers deviate alike."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `glasses` package of PyPI (github.com/FrancescoSaverioZuppichini/glasses), version 0.0.6: written by others."""
 
 from importlib import import_module

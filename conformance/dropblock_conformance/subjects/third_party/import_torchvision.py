@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torchvision, which other people's layers import as well."""
 
 from importlib import import_module

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KerasCV's `DropBlock2D` (github.com/keras-team/keras-cv), version 0.9.0, on Keras 3 with TensorFlow."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `keras-drop-block` package of PyPI (github.com/CyberZHG/keras-drop-block), version 0.7.0, on Keras 2."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `dropblock` package of PyPI (github.com/miguelvr/dropblock), version 0.3.0, with PyTorch: written by others."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MMDetection's `DropBlock` (github.com/open-mmlab/mmdetection), version 3.3.0, with PyTorch: written by others.
 
 Its file is run by itself: importing `mmdet.models` needs operators that mmcv compiles, which this file does not use.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PaddleDetection's `DropBlock` (github.com/PaddlePaddle/PaddleDetection), version 2.6.0, with Paddle 3.3.1."""
 
 from importlib import import_module

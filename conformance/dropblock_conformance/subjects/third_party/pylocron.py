@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `pylocron` package of PyPI (github.com/frgfm/Holocron), version 0.3.0, with PyTorch: written by others."""
 
 from importlib import import_module

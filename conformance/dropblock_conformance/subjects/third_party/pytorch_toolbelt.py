@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `pytorch-toolbelt` package of PyPI (github.com/BloodAxe/pytorch-toolbelt), version 0.8.0: written by others."""
 
 from collections.abc import Iterator

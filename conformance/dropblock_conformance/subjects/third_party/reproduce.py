@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of one line that show a deviation with the accused library alone.
 
 For a law a command prints how often an event occurs, in maps of the check's own setting; for any other check the share

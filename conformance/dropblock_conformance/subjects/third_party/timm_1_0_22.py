@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """timm's `DropBlock2d` as it was up to version 1.0.22, tried there, with PyTorch: written by others.
 
 Pinned environments have it still. By default it took its `fast` way; `fast=False` is a subject of its own.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """timm's `DropBlock2d` (github.com/huggingface/pytorch-image-models), version 1.0.31, with PyTorch: written by others.
 
 By default the channels of a sample share a mask; `couple_channels=False` is a subject of its own. The `fast` and

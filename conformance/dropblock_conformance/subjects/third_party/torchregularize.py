@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `torchregularize` package of PyPI, version 0.1.0, with PyTorch: written by others."""
 
 from importlib import import_module

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torchvision's `DropBlock2d` and `DropBlock3d` (github.com/pytorch/vision), version 0.28.0: written by others."""
 
 from typing import Any
