@@ -42,9 +42,9 @@ napoleon_use_ivar = True
 napoleon_custom_sections = [("Call arguments", "params_style"), "Shape", "Input shape", "Output shape"]
 
 # Without a network the frameworks' own names lead nowhere.
-THEIRS = "collections|enum|equinox|eqx|flax|jax|keras|nn|nnx|np|npt|numpy|optax|pytest|tensorflow|tf|torch|typing"
+THEIRS = "equinox eqx flax jax keras matplotlib nn nnx np npt numpy pytest tensorflow tf torch collections enum typing"
 nitpick_ignore_regex = [
-    ("py:.*", rf"({THEIRS})\..*"),
+    ("py:.*", rf"({'|'.join(THEIRS.split())})\..*"),
     ("py:.*", r"Any|Array|Callable|Iterable|Ndarray|Path|Self|Sequence|Tensor"),
 ]
 

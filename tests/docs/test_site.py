@@ -20,7 +20,10 @@ PACKAGES = {
     "conformance": ROOT / "conformance" / "dropblock_conformance",
 }
 # What is public beside the packages' own lists: modules that import more than their package.
-BESIDE = {"jax": ["flax.DropBlock", "linen.DropBlock", "equinox.DropBlock"]}
+BESIDE = {
+    "core": ["plot.plot_mask", "plot.plot_law", "plot.plot_schedule"],
+    "jax": ["flax.DropBlock", "linen.DropBlock", "equinox.DropBlock"],
+}
 
 
 def public(package: Path) -> list[str]:
