@@ -116,9 +116,11 @@ html_math_renderer = "mathml"
 
 
 def copy_playground(app: Any, error: Exception | None) -> None:
-    """As a folder: `html_extra_path` would pour what it holds over the site."""
+    """As a folder: `html_extra_path` would pour what it holds over the site. Its links to these pages follow them."""
     if error is None and PLAYGROUND.exists():
-        shutil.copytree(PLAYGROUND, Path(app.outdir, "playground"), dirs_exist_ok=True)
+        copy = shutil.copytree(PLAYGROUND, Path(app.outdir, "playground"), dirs_exist_ok=True)
+        for page in copy.glob("*.html"):
+            page.write_text(re.sub(r'(href="\.\./[\w/-]+)\.md\b', r"\1.html", page.read_text()))
 
 
 def setup(app: Any) -> None:
