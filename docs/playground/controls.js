@@ -46,7 +46,8 @@ function numberControl(setting, onInput, onDone) {
 }
 
 function choiceControl({ name, title, choices, says }, onInput, onDone) {
-  const group = element("fieldset", { class: "control", "aria-describedby": `${name}-says` }, element("legend", {}, title));
+  const group = element("fieldset", { class: "control", "aria-describedby": `${name}-says` });
+  group.append(element("legend", {}, title));
   for (const [value, label] of choices) {
     const input = element("input", { type: "radio", name, value, autocomplete: "off" });
     input.addEventListener("change", () => {

@@ -3,11 +3,11 @@
 // All that the page shows at some settings, as numbers: nothing here knows the page.
 
 // Observed shares are of this many maps, or as many as have this many units.
-const OBSERVED_MAPS = 256;
+const OBSERVED_MAPS = 1024;
 const OBSERVED_UNITS = 2 ** 18;
 
 function drawingOf(settings) {
-  const { keep_prob, block_size, height, width, step, steps, calibrated, per_channel, channels, channel, seed } = settings;
+  const { keep_prob, block_size, height, width, step, steps, calibrated, per_channel, channels, channel } = settings;
   const keepProb = scheduledKeepProb(keep_prob, step, steps);
   const feat = [height, width];
   const block = [block_size, block_size];
@@ -16,9 +16,10 @@ function drawingOf(settings) {
   const chosen = per_channel ? channel : 0; // the map of the channel that is looked at
   const layers = formulations({ keepProb, gamma, block, feat, calibrated }).map((layer) => {
     const cover = coverOf(layer);
-    return { ...layer, cover, expected: 1 - expectedKeep(layer.gamma, cover), ...observed(layer, seed, maps, chosen) };
+    const expected = 1 - expectedKeep(layer.gamma, cover);
+    return { ...layer, cover, expected, ...observed(layer, settings.seed, maps, chosen) };
   });
-  const { seeds, mask } = drawMasks(layers[0], seed, 1, maps);
+  const { seeds, mask } = drawMasks(layers[0], settings.seed, 1, maps);
   const keep = keepMap(gamma, layers[0].cover);
   return { settings, keepProb, feat, gamma, maps, chosen, layers, paper: layers[0], seeds, mask, keep };
 }

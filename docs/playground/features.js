@@ -12,7 +12,10 @@ function brightness(image) {
   pen.drawImage(image, 0, 0);
   const { data } = pen.getImageData(0, 0, image.width, image.height);
   const grey = new Float32Array(image.width * image.height);
-  for (let i = 0; i < grey.length; i++) grey[i] = (0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]) / 255;
+  for (let i = 0; i < grey.length; i++) {
+    const [red, green, blue] = data.subarray(4 * i);
+    grey[i] = (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
+  }
   return { grey, width: image.width, height: image.height };
 }
 
@@ -38,7 +41,8 @@ function convolve({ grey, width, height }, weights) {
 /** A filter of 5 x 5 weights that answers to brightness growing towards an angle (0 is right, 90 degrees is down). */
 function edgeFilter(angle) {
   const places = [-2, -1, 0, 1, 2];
-  return places.map((y) => places.map((x) => (x * Math.cos(angle) + y * Math.sin(angle)) * Math.exp(-(x * x + y * y) / 2)));
+  const weight = (x, y) => (x * Math.cos(angle) + y * Math.sin(angle)) * Math.exp(-(x * x + y * y) / 2);
+  return places.map((y) => places.map((x) => weight(x, y)));
 }
 
 const BLUR = Array(7).fill(Array(7).fill(1 / 49));

@@ -14,11 +14,13 @@ function showFigure2({ settings, feat, paper, chosen, seeds, mask }) {
   const [mapSeeds, mapMask] = [oneMap(seeds, chosen, anchors), oneMap(mask, chosen, product(feat))];
   const found = counted(countOnes(mapSeeds), "seed");
   const region = `${paper.anchors.join(" × ")} of ${feat.join(" × ")} units`;
-  drawRegion(document.getElementById("region"), paper, mapSeeds, SIZE, `The valid seed region, ${region}, with ${found}.`);
+  const words = [`The valid seed region, ${region}, with ${found}.`];
   const dropped = percent(1 - countOnes(mapMask) / mapMask.length);
-  drawBlocks(document.getElementById("blocks"), paper, mapSeeds, mapMask, SIZE, `The mask: ${found} dropped ${dropped} of the map.`);
+  words.push(`The mask: ${found} dropped ${dropped} of the map.`);
+  drawRegion(document.getElementById("region"), paper, mapSeeds, SIZE, words[0]);
+  drawBlocks(document.getElementById("blocks"), paper, mapSeeds, mapMask, SIZE, words[1]);
   const name = settings.per_channel ? `channel ${settings.channel + 1}` : "the mask that all channels share";
-  showText("fig2-says", `Shown is ${name}: ${found} in a valid region of ${region}, and ${dropped} of the map dropped.`);
+  showText("fig2-says", `Shown is ${name}: ${found} in a valid region of ${region}; ${dropped} of the map is dropped.`);
 }
 
 /** A radio button with its mask for each channel; the buttons stay, so that the focus does. */
@@ -50,7 +52,8 @@ function showChannels({ settings, feat, seeds, mask, maps, paper }, onChoose) {
 function showKeepMap({ feat, keep }) {
   const least = short(Math.min(...keep)), most = short(Math.max(...keep));
   const mean = short(exactSum(keep) / keep.length);
-  const words = `The corner unit is kept with probability ${short(keep[0])}, the least kept with ${least}, the mean over the map is ${mean}.`;
+  const corner = `The corner unit is kept with probability ${short(keep[0])}`;
+  const words = `${corner}, the least kept with ${least}; the mean over the map is ${mean}.`;
   drawProbabilities(document.getElementById("keep-map"), keep, feat, SIZE, `The exact keep map. ${words}`);
   showText("keep-says", words);
   showText("keep-least", least);
@@ -64,7 +67,8 @@ function showSchedule({ settings, keepProb, feat, paper }) {
   const last = 1.1 * end;
   const block = [block_size, block_size];
   const floor = Math.min(keep_prob, 0.95);
-  const place = (at, share) => `${(10 + (280 * at) / last).toFixed(1)},${(10 + (100 * (1 - share)) / (1 - floor)).toFixed(1)}`;
+  const place = (at, share) =>
+    [10 + (280 * at) / last, 10 + (100 * (1 - share)) / (1 - floor)].map((x) => x.toFixed(1)).join();
   const keptAt = (at) => {
     const wanted = scheduledKeepProb(keep_prob, at, steps);
     return calibrated ? wanted : expectedKeep(equation1(wanted, block, feat), paper.cover);
@@ -101,12 +105,13 @@ function showLayers({ keepProb, layers, feat }) {
     const dropped = percent(1 - countOnes(layer.mask) / layer.mask.length);
     drawMask(picture.firstChild, layer.mask, feat, SMALL, `${layer.name}: a mask with ${dropped} dropped.`);
     expected.textContent = percent(layer.expected);
-    observedShare.textContent = `${percent(layer.observed)} ± ${(100 * layer.error).toFixed(1)}%`;
+    const spread = layer.error > 0 ? ` ± ${(100 * layer.error).toFixed(1)}%` : "";
+    observedShare.textContent = percent(layer.observed) + spread;
   });
   showText(
     "layers-says",
-    `Asked to drop 1 − keep_prob = ${percent(1 - keepProb)}. Observed is the share of ${layers[0].observedMaps} maps, ` +
-      "± twice its standard error; the picture is the mask of the channel that is chosen above.",
+    `Asked to drop 1 − keep_prob = ${percent(1 - keepProb)}. Observed is the share in ${layers[0].observedMaps} ` +
+      "maps, ± twice its standard error. The picture is the mask of the channel that is chosen above.",
   );
 }
 
@@ -116,12 +121,15 @@ function showPhoto({ settings, feat, layers }, photo) {
   const direction = settings.channel % DIRECTIONS.length;
   const activation = pool(photo.features[direction], feat);
   const total = activation.reduce((a, b) => a + b, 0);
-  const left = ({ mask }) => percent(activation.reduce((sum, x, unit) => sum + x * mask[unit], 0) / total);
-  const draw = (id, mask, words) => drawActivation(document.getElementById(id), photo.image, activation, mask, feat, words);
+  const left = ({ mask }) => percent(total > 0 ? activation.reduce((sum, x, i) => sum + x * mask[i], 0) / total : 0);
+  const draw = (id, mask, words) => {
+    drawActivation(document.getElementById(id), photo.image, activation, mask, feat, words);
+  };
   const [byBlocks, byUnits] = [layers[0], layers.find(({ id }) => id === "dropout")];
   draw("photo-whole", null, "A photo of a cat, with the active units of the feature map in green.");
-  draw("photo-dropout", byUnits.mask, `The same under dropout: single units are black; ${left(byUnits)} of the activation is left.`);
-  draw("photo-dropblock", byBlocks.mask, `The same under DropBlock: whole blocks are black; ${left(byBlocks)} of the activation is left.`);
+  const words = (layer, what) => `The same under ${what} are black, and ${left(layer)} of the activation is left.`;
+  draw("photo-dropout", byUnits.mask, words(byUnits, "dropout: single units"));
+  draw("photo-dropblock", byBlocks.mask, words(byBlocks, "DropBlock: whole blocks"));
   showText(
     "photo-says",
     `Channel ${settings.channel + 1} answers to edges that get brighter towards the ${DIRECTIONS[direction]}. ` +

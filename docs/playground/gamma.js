@@ -54,7 +54,7 @@ function atLeastOne(gamma, n) {
   return drop;
 }
 
-/** The exact sum of some doubles, rounded once, as Python's math.fsum (Shewchuk 1997): partial sums that overlap in no bit. */
+/** The exact sum of doubles, rounded once, as Python's math.fsum: by partial sums that share no bit (Shewchuk 1997). */
 function exactSum(values) {
   let partials = [];
   for (let x of values) {

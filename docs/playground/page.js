@@ -86,6 +86,7 @@ function makeThemeSwitch() {
 
 makeThemeSwitch();
 makeControls(form, change, remember);
+document.getElementById("skip").addEventListener("click", () => document.getElementById("figures").focus());
 form.addEventListener("submit", (event) => event.preventDefault());
 press("next-seed", () => ({ seed: BigInt.asUintN(64, settings.seed + 1n) }));
 press("reset", initialSettings);

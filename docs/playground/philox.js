@@ -16,11 +16,15 @@ function highWord(a, b) {
 }
 
 /** Four random words for a counter of four words and a key of two. */
-function philox([a, b, c, d], [k0, k1]) {
+function philox(counter, key) {
+  let [a, b, c, d] = counter, [k0, k1] = key;
   for (let round = 0; round < PHILOX_ROUNDS; round++) {
     const high0 = highWord(a, PHILOX_MULTIPLIERS[0]), low0 = Math.imul(a, PHILOX_MULTIPLIERS[0]) >>> 0;
     const high1 = highWord(c, PHILOX_MULTIPLIERS[1]), low1 = Math.imul(c, PHILOX_MULTIPLIERS[1]) >>> 0;
-    [a, b, c, d] = [(high1 ^ b ^ k0) >>> 0, low1, (high0 ^ d ^ k1) >>> 0, low0];
+    a = (high1 ^ b ^ k0) >>> 0;
+    b = low1;
+    c = (high0 ^ d ^ k1) >>> 0;
+    d = low0;
     k0 = (k0 + PHILOX_KEY_STEPS[0]) >>> 0;
     k1 = (k1 + PHILOX_KEY_STEPS[1]) >>> 0;
   }

@@ -15,9 +15,17 @@ const SETTINGS = [
     initial: 7,
     range: [1, 32, 1],
     kind: INTEGER,
-    says: "The side of the block that is dropped: 1 resembles dropout, the full map resembles SpatialDropout. A block larger than the map is clipped to it.",
+    says:
+      "The side of the block that is dropped: 1 resembles dropout, the full map resembles SpatialDropout. A block " +
+      "larger than the map is clipped to it.",
   },
-  { name: "height", initial: 14, range: [1, 64, 1], kind: INTEGER, says: "Rows of the feature map: feat_size in Eq. (1)." },
+  {
+    name: "height",
+    initial: 14,
+    range: [1, 64, 1],
+    kind: INTEGER,
+    says: "Rows of the feature map: feat_size in Eq. (1), which is for square maps; here each axis has its own.",
+  },
   { name: "width", initial: 14, range: [1, 64, 1], kind: INTEGER, says: "Units in a row of the feature map." },
   { name: "channels", initial: 8, range: [1, 32, 1], kind: INTEGER, says: "Feature maps in the layer’s output A." },
   {
@@ -51,7 +59,9 @@ const SETTINGS = [
     initial: false,
     title: "gamma",
     choices: [[false, "by Eq. (1)"], [true, "calibrated"]],
-    says: "Blocks overlap, so Eq. (1) is “only an approximation” and keeps more than keep_prob. The calibrated gamma keeps just that.",
+    says:
+      "Blocks overlap, so Eq. (1) is “only an approximation” and keeps more than keep_prob. The calibrated gamma " +
+      "keeps just that.",
   },
   { name: "channel", initial: 0, range: [0, 31, 1], kind: INTEGER },
 ];
@@ -77,7 +87,8 @@ function parseSetting({ name, initial, range, kind, choices }, text) {
   const [least, most] = range;
   const value = written === "" ? NaN : Number(written);
   if (!(least <= value && value <= most) || (kind === INTEGER && !Number.isInteger(value))) {
-    throw new Error(`${name}=${written} is not a ${kind ?? ""} number from ${least} to ${most}.`.replace("  ", " "));
+    const told = written && `=${written}`; // a browser hides from us what is no number
+    throw new Error(`${name}${told} is not a ${kind ? `${kind} ` : ""}number from ${least} to ${most}.`);
   }
   return value;
 }

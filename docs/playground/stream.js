@@ -65,19 +65,19 @@ function sampleSeeds({ seed, samples = 1, maps, valid, gamma, sampleOffset = 0, 
   const table = thresholds(t, segments.length);
   const key = philoxKey(seed);
   for (let n = 0; n < samples; n++) {
-    let words = [];
+    let words = []; // of four neighbouring segments: words[k] are their k-th draws
     for (let s = 0; s < maps * segments.perMap; s++) {
-      const lane = s % 4, group = Math.floor(s / 4);
-      if (lane === 0) words = philox([group, sampleOffset + n, 0, stream], key); // four neighbours share it
-      const map = Math.floor(s / segments.perMap);
-      let position = gap(words[lane], table);
-      for (let k = 1; position < segments.length; k++) {
+      const lane = s % 4, group = Math.floor(s / 4), map = Math.floor(s / segments.perMap);
+      if (lane === 0) words = [];
+      let position = -1;
+      for (let k = 0; position < segments.length - 1; k++) {
+        words[k] ??= philox([group, sampleOffset + n, k, stream], key);
+        position += 1 + gap(words[k][lane], table);
+        if (position >= segments.length) break;
         const [row, column] = segments.rowAndColumn(s % segments.perMap, position);
         if (row < segments.rows && column < segments.width) {
           seeds[(n * maps + map) * anchors + row * segments.width + column] = 1;
         }
-        if (position === segments.length - 1) break;
-        position += 1 + gap(philox([group, sampleOffset + n, k, stream], key)[lane], table);
       }
     }
   }

@@ -24,9 +24,10 @@ function summary({ settings, keepProb, feat, gamma, maps, paper, seeds, mask }) 
   const when = steps > step ? ` at step ${step} of ${steps}` : "";
   const dropped = mask.length - countOnes(mask);
   const shares = maps === 1 ? (channels === 1 ? "1 mask" : `1 mask for all ${channels} channels`) : `${maps} masks`;
+  const map = feat.join(" × "), expected = percent(paper.expected);
   return [
     `keep_prob is ${short(keepProb)}${when}, so gamma is ${short(gamma)}, ${calibrated ? "calibrated" : "by Eq. (1)"}.`,
-    `With block_size ${block_size} on maps of ${feat.join(" × ")}, a unit is dropped with probability ${percent(paper.expected)} on average.`,
+    `With block_size ${block_size} on maps of ${map}, ${expected} of the units are expected to be dropped.`,
     `In ${shares}, ${counted(countOnes(seeds), "seed")} dropped ${percent(dropped / mask.length)} of the units.`,
   ].join(" ");
 }
@@ -38,7 +39,8 @@ function equationText({ settings, keepProb, feat, gamma, paper }) {
   }
   const times = (sizes) => sizes.join(" × ");
   const { block, anchors } = paper;
-  return `gamma = (1 − ${short(keepProb)}) / (${times(block)}) × (${times(feat)}) / (${times(anchors)}) = ${short(gamma)}`;
+  const first = `(1 − ${short(keepProb)}) / (${times(block)})`, second = `(${times(feat)}) / (${times(anchors)})`;
+  return `gamma = ${first} × ${second} = ${short(gamma)}`;
 }
 
 /** Where Eq. (1) was changed before it was used: the block clipped, or gamma capped. */
@@ -55,7 +57,8 @@ function equationNote({ settings, gamma, paper }) {
 function line8Text({ mask }) {
   const kept = countOnes(mask);
   if (kept === 0) return "Line 8: nothing is kept, so A is all zeros.";
-  return `Line 8: what is kept is multiplied by count(M) / count_ones(M) = ${mask.length} / ${kept} = ${short(mask.length / kept)}.`;
+  const factor = `${mask.length} / ${kept} = ${short(mask.length / kept)}`;
+  return `Line 8: what is kept is multiplied by count(M) / count_ones(M) = ${factor}.`;
 }
 
 /** The same masks in Python. */

@@ -33,7 +33,7 @@ answer({
     philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
   ],
   schedule: SCHEDULES.map((arguments_) => bitsOf(scheduledKeepProb(...arguments_))),
-  golden: THRESHOLDS.map(({ gamma, length }) => thresholds(thresholdWord(gamma), length)),
+  thresholds: THRESHOLDS.map(({ gamma, length }) => thresholds(thresholdWord(gamma), length)),
   cases: CASES.map(answerFor),
   layers: LAYERS.map((setting) => formulations(setting).map((layer) => ({
     id: layer.id,

@@ -40,7 +40,7 @@ def drawn_case(draw: random.Random) -> Case:
         "feat": feat,
         "block": [draw.randint(1, size + 2 if draw.random() < 0.2 else size) for size in feat],
         "keepProb": draw.choice([0.0, 1.0, 0.5, 0.9, 1 - 2.0**-40, *(draw.random() for _ in range(10))]),
-        "gammaScale": draw.choice([1.0, 1.0, 0.25, 4.0, 2.0**-30]),
+        "gammaScale": draw.choice([1.0, 1.0, 0.25, 2.0**-30, 3 * draw.random()]),
         "sampleOffset": draw.choice([0, 0, WORD - 2, draw.randrange(WORD - 2)]),
         "stream": draw.choice([0, 0, WORD - 1, draw.randrange(WORD)]),
     }
@@ -57,6 +57,7 @@ GOLDEN_SEEDS = json.loads((GOLDEN / "seeds.json").read_text())
 GOLDEN_THRESHOLDS = json.loads((GOLDEN / "thresholds.json").read_text())
 DRAW = random.Random(0)
 CASES = [golden_case(golden) for golden in GOLDEN_SEEDS] + [drawn_case(DRAW) for _ in range(DRAWN)]
+HALVES = [(k + 0.5) * 2.0**-32 for k in (0, 1, 2, 3, 2**31, 2**31 + 1, 2**32 - 2)]  # t rounds them half to even
 SCHEDULES = [(DRAW.random(), DRAW.randint(0, 1200), DRAW.randint(0, 1000)) for _ in range(200)]
 LAYERS = [
     {"keepProb": keep_prob, "gamma": gamma(keep_prob, block, feat), "block": block, "feat": feat, "calibrated": False}
@@ -76,7 +77,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "CASES": CASES,
         "SCHEDULES": SCHEDULES,
         "LAYERS": LAYERS,
-        "THRESHOLDS": [{"gamma": float.fromhex(g["gamma"]), "length": len(g["T"])} for g in GOLDEN_THRESHOLDS],
+        "THRESHOLDS": [
+            *({"gamma": float.fromhex(g["gamma"]), "length": len(g["T"])} for g in GOLDEN_THRESHOLDS),
+            *({"gamma": half, "length": 32} for half in HALVES),
+        ],
     }
     constants = "".join(f"const {name} = {json.dumps(value)};" for name, value in asked.items())
     scripts = [*ARITHMETIC, constants, Path(__file__).with_name("answers.js")]
@@ -126,7 +130,11 @@ def test_golden_files_hold(answers: Any) -> None:
     for golden, found in zip(GOLDEN_SEEDS, answers["cases"], strict=False):
         assert float.fromhex(golden["gamma"]) == struct.unpack(">d", bytes.fromhex(found["gamma"]))[0]
         assert sum(map(int, found["seeds"])) == len(golden["seeds"])
-    assert answers["golden"] == [golden["T"] for golden in GOLDEN_THRESHOLDS]
+    assert answers["thresholds"][: len(GOLDEN_THRESHOLDS)] == [golden["T"] for golden in GOLDEN_THRESHOLDS]
+
+
+def test_gamma_is_rounded_half_to_even(answers: Any) -> None:
+    assert answers["thresholds"][len(GOLDEN_THRESHOLDS) :] == [thresholds(threshold_word(half), 32) for half in HALVES]
 
 
 def test_expected_keep_is_the_exact_law(answers: Any) -> None:
