@@ -50,7 +50,7 @@ function drawSeeds(pen, seeds, anchors, block, side) {
     if (!isSeed) return;
     const row = Math.floor(anchor / anchors[1]) + (block[0] >> 1), column = (anchor % anchors[1]) + (block[1] >> 1);
     pen.beginPath();
-    pen.arc((column + 0.5) * side, (row + 0.5) * side, Math.max(1.5, side * 0.3), 0, 2 * Math.PI);
+    pen.arc((column + 0.5) * side, (row + 0.5) * side, Math.max(3, side * 0.3), 0, 2 * Math.PI);
     pen.fill();
     if (side >= 6) pen.stroke();
   });

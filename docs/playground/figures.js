@@ -90,7 +90,7 @@ function showSchedule({ settings, keepProb, feat, paper }) {
   showText("schedule-says", words);
 }
 
-/** The table of wrong layers, alive. */
+/** The table of wrong layers, alive: what each is expected to drop, and its mask. */
 function showLayers({ keepProb, layers, feat }) {
   const body = document.getElementById("layers");
   while (body.children.length < layers.length) {
@@ -98,21 +98,26 @@ function showLayers({ keepProb, layers, feat }) {
     body.append(element("tr", {}, says, element("td", {}, element("canvas")), element("td"), element("td")));
   }
   layers.forEach((layer, i) => {
-    const [says, picture, expected, observedShare] = body.children[i].children;
+    const [says, picture, expected, observed] = body.children[i].children;
     body.children[i].id = `layer-${layer.id}`;
     says.firstChild.textContent = layer.name;
     says.lastChild.textContent = ` ${layer.does} gamma is ${short(layer.gamma)}.`;
-    const dropped = percent(1 - countOnes(layer.mask) / layer.mask.length);
-    drawMask(picture.firstChild, layer.mask, feat, SMALL, `${layer.name}: a mask with ${dropped} dropped.`);
+    const dropped = percent(1 - countOnes(layer.chosenMask) / layer.chosenMask.length);
+    drawMask(picture.firstChild, layer.chosenMask, feat, SMALL, `${layer.name}: a mask with ${dropped} dropped.`);
     expected.textContent = percent(layer.expected);
-    const spread = layer.error > 0 ? ` ± ${(100 * layer.error).toFixed(1)}%` : "";
-    observedShare.textContent = percent(layer.observed) + spread;
+    observed.textContent = "…";
   });
-  showText(
-    "layers-says",
-    `Asked to drop 1 − keep_prob = ${percent(1 - keepProb)}. Observed is the share in ${layers[0].observedMaps} ` +
-      "maps, ± twice its standard error. The picture is the mask of the channel that is chosen above.",
-  );
+  showText("layers-asked", `Asked to drop 1 − keep_prob = ${percent(1 - keepProb)}.`);
+}
+
+/** What each layer of the table drops in many maps. */
+function showObserved({ settings, layers, maps }) {
+  for (const layer of layers) {
+    const { share, error, observedMaps } = observe(layer, settings.seed, maps);
+    const spread = error > 0 ? ` ± ${percent(error)}` : "";
+    document.getElementById(`layer-${layer.id}`).lastChild.textContent = percent(share) + spread;
+    showText("layers-maps", `${observedMaps}`);
+  }
 }
 
 /** Fig. 1: a feature map of the photo whole, under dropout, and under DropBlock. `photo` is null until it is read. */
@@ -121,15 +126,16 @@ function showPhoto({ settings, feat, layers }, photo) {
   const direction = settings.channel % DIRECTIONS.length;
   const activation = pool(photo.features[direction], feat);
   const total = activation.reduce((a, b) => a + b, 0);
-  const left = ({ mask }) => percent(total > 0 ? activation.reduce((sum, x, i) => sum + x * mask[i], 0) / total : 0);
+  const left = ({ chosenMask }) =>
+    percent(total > 0 ? activation.reduce((sum, x, unit) => sum + x * chosenMask[unit], 0) / total : 0);
   const draw = (id, mask, words) => {
     drawActivation(document.getElementById(id), photo.image, activation, mask, feat, words);
   };
   const [byBlocks, byUnits] = [layers[0], layers.find(({ id }) => id === "dropout")];
   draw("photo-whole", null, "A photo of a cat, with the active units of the feature map in green.");
   const words = (layer, what) => `The same under ${what} are black, and ${left(layer)} of the activation is left.`;
-  draw("photo-dropout", byUnits.mask, words(byUnits, "dropout: single units"));
-  draw("photo-dropblock", byBlocks.mask, words(byBlocks, "DropBlock: whole blocks"));
+  draw("photo-dropout", byUnits.chosenMask, words(byUnits, "dropout: single units"));
+  draw("photo-dropblock", byBlocks.chosenMask, words(byBlocks, "DropBlock: whole blocks"));
   showText(
     "photo-says",
     `Channel ${settings.channel + 1} answers to edges that get brighter towards the ${DIRECTIONS[direction]}. ` +

@@ -2,13 +2,13 @@
 
 // The page: settings from the address, controls that change them, figures that show them.
 
-const QUIET = 300; // milliseconds without a change before the live region speaks
+const QUIET = 300; // milliseconds without a change before the live region speaks, and many maps are observed
 
 const form = document.getElementById("controls");
 let settings = initialSettings();
 let drawing = null;
 let photo = null;
-let speaking = null; // the timer of the live region
+let speaking = null; // the timer of both
 let frame = null; // the frame in which changed settings are shown
 
 function show() {
@@ -17,7 +17,7 @@ function show() {
   settings.channel = Math.min(settings.channel, settings.channels - 1);
   drawing = drawingOf(settings);
   showText("equation", equationText(drawing));
-  showText("equation-note", equationNote(drawing));
+  showText("block-note", blockNote(drawing));
   showText("line8", line8Text(drawing));
   showText("python", pythonText(drawing));
   showFigure2(drawing);
@@ -30,7 +30,10 @@ function show() {
   showLayers(drawing);
   showPhoto(drawing, photo);
   clearTimeout(speaking);
-  speaking = setTimeout(() => showText("summary", summary(drawing)), QUIET);
+  speaking = setTimeout(() => {
+    showText("summary", summary(drawing));
+    showObserved(drawing);
+  }, QUIET);
 }
 
 function change(name, value) {

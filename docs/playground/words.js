@@ -43,14 +43,10 @@ function equationText({ settings, keepProb, feat, gamma, paper }) {
   return `gamma = ${first} × ${second} = ${short(gamma)}`;
 }
 
-/** Where Eq. (1) was changed before it was used: the block clipped, or gamma capped. */
-function equationNote({ settings, gamma, paper }) {
-  const notes = [];
-  if (paper.block.some((side) => side < settings.block_size)) {
-    notes.push(`The block is clipped to ${paper.block.join(" × ")}, since it exceeds the map.`);
-  }
-  if (gamma === 1 && !settings.calibrated) notes.push("gamma is a probability, so it is at most 1.");
-  return notes.join(" ");
+/** What was done to the block before it was used, if anything. */
+function blockNote({ settings, paper }) {
+  const isClipped = paper.block.some((side) => side < settings.block_size);
+  return isClipped ? `The block is clipped to ${paper.block.join(" × ")}, since it exceeds the map.` : "";
 }
 
 /** Line 8, with its numbers. */

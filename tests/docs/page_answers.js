@@ -3,6 +3,8 @@
 async function settingsAndAddress() {
   const one = await open(1280);
   const found = { first: { ...shown(one), hash: one.page.location.hash, summary: textOf(one, "#summary") } };
+  const rows = [...one.page.document.querySelectorAll("#layers tr")];
+  found.layers = rows.map((row) => [...row.children].slice(2).map((cell) => cell.textContent));
   await put(one, "#keep_prob", "0.5");
   found.slider = one.find("#keep_prob + input").value;
   found.moved = { ...shown(one), hash: one.page.location.hash };

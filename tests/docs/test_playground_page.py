@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.shared.chromium import answer_of, needs_chromium
+from tests.shared.chromium import answer_of, dumped, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -37,6 +37,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return ask(tmp_path_factory.mktemp("page"), "page_answers.js", HASHES=HASHES)
 
 
+def test_the_page_opens_from_the_disk_with_no_option(tmp_path: Path) -> None:
+    document = dumped(tmp_path, f"{PAGE}#block_size=3")
+    assert "With block_size 3 on maps of 14 × 14" in document
+    assert "Channel 1 answers to edges" in document  # the photo's pixels were read
+
+
 def masks_of(snippet: str) -> str:
     """What the page's Python draws, when it runs."""
     names: dict[str, Any] = {}
@@ -59,6 +65,16 @@ def test_the_live_region_says_what_is_drawn(answers: Any) -> None:
         "the units are expected to be dropped. In 8 masks, 3 seeds dropped 7.5% of the units."
     )
     assert answers["settings"]["channel"].startswith("Shown is channel 3: ")
+
+
+def test_each_layer_is_observed_to_drop_what_it_is_expected_to(answers: Any) -> None:
+    """Seeds are fixed, so this cannot fail by chance; the page's ± is two standard errors, five are allowed."""
+    rows = answers["settings"]["layers"]
+    assert [expected for expected, _ in rows] == ["9.3%", "20.9%", "7.4%", "0.16%", "100.0%", "10.0%", "10.0%"]
+    for expected, observed in rows:
+        share, _, spread = observed.partition(" ± ")
+        allowed = 2.5 * float(spread.rstrip("%") or 0) + 0.1  # both are rounded
+        assert abs(float(share.rstrip("%")) - float(expected.rstrip("%"))) <= allowed, (expected, observed)
 
 
 def test_a_change_is_drawn_and_put_into_the_address_and_back_undoes_it(answers: Any) -> None:

@@ -27,20 +27,27 @@ addEventListener("unhandledrejection", (event) => answer({ error: String(event.r
 """
 
 
+def dumped(folder: Path, url: str, *options: str) -> str:
+    """A page's document once its scripts and timers are done, in a new browser that keeps what it keeps in `folder`."""
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    # Timers run at once, in order; the budget is far more than a page asks for.
+    command += ["--virtual-time-budget=60000", *options, "--dump-dom", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout, done.stderr[-4000:]
+    return done.stdout
+
+
 def answer_of(folder: Path, scripts: Sequence[Path | str]) -> Any:
-    """What the scripts, files or texts, pass to `answer`, in one new browser that may read files and keeps nothing."""
+    """What the scripts, files or texts, pass to `answer`, in a browser whose pages may look into one another."""
     tags = [
         f'<script src="{s.as_uri()}"></script>' if isinstance(s, Path) else f"<script>{s}</script>" for s in scripts
     ]
     page = folder / "page.html"
     page.write_text(f'<meta charset="utf-8"><pre id="answer">null</pre><script>{CATCH}</script>{"".join(tags)}')
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    # Timers run at once, in order; the budget is far more than a page asks for.
-    command += ["--allow-file-access-from-files", "--virtual-time-budget=60000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    found = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-4000:]
+    document = dumped(folder, page.as_uri(), "--allow-file-access-from-files")
+    found = re.search(r'<pre id="answer">(.*?)</pre>', document, re.DOTALL)
+    assert found, document[:4000]
     value = json.loads(html.unescape(found[1]))
-    assert value is not None, f"the page gave no answer: {done.stderr[-4000:]}"
+    assert value is not None, "the page gave no answer"
     assert "error" not in value, value["error"]
     return value
