@@ -22,7 +22,7 @@ function numberControl(setting, onInput, onDone) {
   const told = { "aria-describedby": `${name}-says ${name}-wrong`, autocomplete: "off", spellcheck: "false" };
   const [min, max, step] = range ?? [];
   const field = range
-    ? element("input", { id: name, type: "number", min, max, step: step < 1 ? "any" : step, ...told })
+    ? element("input", { id: name, type: "number", min, max, step, ...told })
     : element("input", { id: name, type: "text", inputmode: "numeric", ...told });
   const wrong = element("p", { id: `${name}-wrong`, class: "wrong", role: "alert" });
   const inputs = [field];

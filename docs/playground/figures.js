@@ -110,14 +110,12 @@ function showLayers({ keepProb, layers, feat }) {
   showText("layers-asked", `Asked to drop 1 − keep_prob = ${percent(1 - keepProb)}.`);
 }
 
-/** What each layer of the table drops in many maps. */
-function showObserved({ settings, layers, maps }) {
-  for (const layer of layers) {
-    const { share, error, observedMaps } = observe(layer, settings.seed, maps);
-    const spread = error > 0 ? ` ± ${percent(error)}` : "";
-    document.getElementById(`layer-${layer.id}`).lastChild.textContent = percent(share) + spread;
-    showText("layers-maps", `${observedMaps}`);
-  }
+/** What a layer of the table drops in many maps. */
+function showObserved({ settings, maps }, layer) {
+  const { share, error, observedMaps } = observe(layer, settings.seed, maps);
+  const spread = error > 0 ? ` ± ${percent(error)}` : "";
+  document.getElementById(`layer-${layer.id}`).lastChild.textContent = percent(share) + spread;
+  showText("layers-maps", observedMaps);
 }
 
 /** Fig. 1: a feature map of the photo whole, under dropout, and under DropBlock. `photo` is null until it is read. */

@@ -37,13 +37,6 @@ function calibratedGamma(keepProb, block, feat) {
   }
 }
 
-/** How many units are covered by n anchors, for each n. */
-function tallyOf(counts) {
-  const tally = new Map();
-  for (const n of counts) tally.set(n, (tally.get(n) ?? 0) + 1);
-  return tally;
-}
-
 /** 1 - (1 - gamma)^n, the probability of a seed among n anchors, by squaring and without cancellation. */
 function atLeastOne(gamma, n) {
   let drop = 0;

@@ -22,7 +22,14 @@ function keepMap(gamma, counts) {
   return counts.map((n) => (1 - gamma) ** n);
 }
 
-/** The expected fraction of kept units. */
+/** The expected fraction of kept units: the mean of the keep map. */
 function expectedKeep(gamma, counts) {
-  return exactSum(keepMap(gamma, counts)) / counts.length;
+  return exactSum([...tallyOf(counts)].map(([n, units]) => units * (1 - gamma) ** n)) / counts.length;
+}
+
+/** How many units are covered by n anchors, for each n. */
+function tallyOf(counts) {
+  const tally = new Map();
+  for (const n of counts) tally.set(n, (tally.get(n) ?? 0) + 1);
+  return tally;
 }

@@ -8,7 +8,7 @@ const form = document.getElementById("controls");
 let settings = initialSettings();
 let drawing = null;
 let photo = null;
-let speaking = null; // the timer of both
+let resting = null; // the timer of both
 let frame = null; // the frame in which changed settings are shown
 
 function show() {
@@ -29,11 +29,17 @@ function show() {
   showSchedule(drawing);
   showLayers(drawing);
   showPhoto(drawing, photo);
-  clearTimeout(speaking);
-  speaking = setTimeout(() => {
+  clearTimeout(resting);
+  resting = setTimeout(() => {
     showText("summary", summary(drawing));
-    showObserved(drawing);
+    observeFrom(0);
   }, QUIET);
+}
+
+/** Observe one layer after another, so that a hand that moves again is not kept waiting. */
+function observeFrom(number) {
+  showObserved(drawing, drawing.layers[number]);
+  if (number + 1 < drawing.layers.length) resting = setTimeout(observeFrom, 0, number + 1);
 }
 
 function change(name, value) {

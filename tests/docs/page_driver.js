@@ -24,7 +24,8 @@ async function open(width, hash = "") {
   await until(isLoaded, "the page is loaded");
   page.addEventListener("error", (event) => answer({ error: event.message }));
   const find = (selector) => page.document.querySelector(selector);
-  await until(() => find("#summary")?.textContent && find("#photo-says").textContent, "the page is drawn");
+  const isDrawn = () => find("#summary")?.textContent && find("#photo-says").textContent;
+  await until(() => isDrawn() && !find("#layers").textContent.includes("…"), "the page is drawn");
   return { frame, page, find };
 }
 
