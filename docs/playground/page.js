@@ -6,6 +6,7 @@ const QUIET = 300; // milliseconds without a change before the live region speak
 
 const form = document.getElementById("controls");
 let settings = initialSettings();
+let address = ""; // as it was last read or written
 let drawing = null;
 let photo = null;
 let resting = null; // the timer of both
@@ -49,11 +50,14 @@ function change(name, value) {
 
 /** Put the settings into the address, as a step that the browser's back button undoes. */
 function remember() {
-  if (location.hash !== formatHash(settings)) location.hash = formatHash(settings);
+  address = formatHash(settings);
+  location.hash = address; // a step only where it differs
+  showText("address-wrong", "");
 }
 
 function readAddress() {
-  const read = parseHash(location.hash);
+  address = location.hash;
+  const read = parseHash(address);
   settings = read.settings;
   showText("address-wrong", read.errors.join(" "));
   showSettings(form, settings);
@@ -99,7 +103,9 @@ document.getElementById("skip").addEventListener("click", () => document.getElem
 form.addEventListener("submit", (event) => event.preventDefault());
 press("next-seed", () => ({ seed: BigInt.asUintN(64, settings.seed + 1n) }));
 press("reset", initialSettings);
-addEventListener("hashchange", readAddress);
+addEventListener("hashchange", () => {
+  if (location.hash !== address) readAddress(); // not what the page itself wrote
+});
 readAddress();
 
 const image = new Image();

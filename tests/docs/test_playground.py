@@ -138,7 +138,7 @@ def test_gamma_is_rounded_half_to_even(answers: Any) -> None:
 
 
 def test_expected_keep_is_the_exact_law(answers: Any) -> None:
-    """Powers are within an ulp in either language, sums are exact, and the page rounds products and quotient once each."""
+    """Powers are within an ulp in either language, sums are exact; the page rounds a product and a quotient besides."""
     for case, found in zip(CASES, answers["cases"], strict=True):
         g = struct.unpack(">d", bytes.fromhex(found["gamma"]))[0]
         law = keep_map(g, tuple(case["block"]), tuple(case["feat"]))
