@@ -1,5 +1,5 @@
-# `make check` while you work; `make test`, `make conformance` and `make dist` before a push, which are what .ci/run runs;
-# `make test-all` and `make matrix` before a release. Each makes the environment first, once.
+# `make check` while you work; `make test`, `make conformance`, `make dist` and `make docs` before a push, which are what
+# .ci/run runs; `make test-all` and `make matrix` before a release. Each makes the environment first, once.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz fuzz-calls lint types dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,14 @@ matrix: .venv-third-party/.stamp  ## Certify all there is, ours and others', by 
 	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
 		> $$(.venv-third-party/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/over.pth
 	.venv-third-party/bin/pip install --quiet --no-deps --requirement conformance/third-party.txt
+	@touch $@
+
+# Likewise.
+.venv-docs/.stamp: .venv/.stamp
+	$(PYTHON) -m venv .venv-docs
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+		> $$(.venv-docs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/over.pth
+	.venv-docs/bin/pip install --quiet --editable '.[docs]'
 	@touch $@
 
 # And without the C library, so that both ways of the core are tested.
@@ -132,6 +140,11 @@ lint: install  ## Check style and format.
 
 types: install  ## Check types.
 	$(BIN)/mypy
+
+docs: .venv-docs/.stamp  ## Build the documentation as a site in build/site, where a warning or a broken link is an error.
+	rm -rf build/site build/doctrees
+	.venv-docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/site
+	.venv-docs/bin/python docs/check_links.py build/site
 
 dist: install  ## Build the source archive and two wheels, with the C library and without; try them in clean environments.
 	rm -rf dist

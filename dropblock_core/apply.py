@@ -49,7 +49,7 @@ def drop_block(
         rng: NumPy Generator to draw 64 bits from; by default NumPy's global generator (``np.random.seed``).
 
     Returns:
-        A new array of the dtype, shape, device and memory layout of `x`: a dropped unit is +0, whatever it held, and a
+        A new array of the dtype, shape, device and memory layout of `x`. A dropped unit is +0, whatever it held, and a
         kept one is ``x * count(M) / count_ones(M)``. `x` itself where nothing can be dropped (keep_prob 1, inference,
         no samples or channels).
 

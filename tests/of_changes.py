@@ -41,6 +41,7 @@ def paths_for(file: str, root: Path = ROOT) -> Iterator[str]:
             yield from ("tests/docs/test_playground.py", "tests/docs/test_playground_page.py")
         case ["docs", *_] | [_] if path.suffix == ".md":
             yield "tests/docs/test_docs.py"
+            yield "tests/docs/test_site.py"
 
 
 def selected(files: Iterable[str], root: Path = ROOT) -> list[str]:

@@ -20,8 +20,8 @@ from tests.of_changes import ALWAYS, changed, selected
         ),
         ("conformance/dropblock_conformance/checks/scale.py", [ALWAYS, "tests/conformance/judging/test_scale.py"]),
         ("adapters/dropblock_tf/namespace.py", [ALWAYS, "tests/tf"]),
-        ("README.md", [ALWAYS, "tests/docs/test_docs.py"]),
-        ("docs/spec.md", [ALWAYS, "tests/docs/test_docs.py"]),
+        ("README.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
+        ("docs/spec.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
         (
             "docs/playground/stream.js",
             [ALWAYS, "tests/docs/test_playground.py", "tests/docs/test_playground_page.py"],

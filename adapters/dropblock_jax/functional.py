@@ -59,7 +59,7 @@ def drop_block(
         axis_name: count line 8 over this mapped axis too, inside ``shard_map`` or ``vmap`` (``renorm="tensor"``).
 
     Returns:
-        An array of the dtype and shape of `x`: a dropped unit is +0, whatever it held, and a kept one is
+        An array of the dtype and shape of `x`. A dropped unit is +0, whatever it held, and a kept one is
         ``x * count(M) / count_ones(M)``. `x` itself where nothing can be dropped (keep_prob 1, inference, no samples or
         channels).
 

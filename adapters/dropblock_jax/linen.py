@@ -15,7 +15,7 @@ from dropblock_jax.functional import drop_block
 class DropBlock(LooksAtPosition, nn.Module):
     """Drops blocks in training, and nothing where it is deterministic, as ``nn.Dropout`` does.
 
-    Attributes:
+    Args:
         keep_prob, block_size, per_channel, renorm, gamma_scale, calibrated, stream, data_format, axis_name: as in
             :func:`dropblock_jax.drop_block`.
         deterministic: True returns the input itself; here or at the call.

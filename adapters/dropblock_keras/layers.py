@@ -17,8 +17,9 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
     """Drops blocks in training, and returns its input in inference.
 
     Args:
-        keep_prob: probability of keeping a unit, in [0, 1]. A weight that is not trained: :class:`KeepProbSchedule`, or
-            ``layer.keep_prob = 0.95``, changes it without tracing anew, and it is saved with the model.
+        keep_prob: probability of keeping a unit, in [0, 1]. A weight that is not trained:
+            :class:`dropblock_keras.KeepProbSchedule`, or ``layer.keep_prob = 0.95``, changes it without tracing anew,
+            and it is saved with the model.
         block_size: side of the dropped block, or one per spatial axis; clipped to the map.
         per_channel, renorm, gamma_scale, calibrated: as in :func:`dropblock_core.drop_block`. With `calibrated`,
             keep_prob is not a weight, and a compiled program keeps the value it was traced with.
@@ -187,7 +188,7 @@ def _flag(training: Any) -> bool:
 
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock1D(DropBlock):
-    """:class:`DropBlock` for sequences ``[samples, length, channels]``.
+    """:class:`dropblock_keras.layers.DropBlock` for sequences ``[samples, length, channels]``.
 
     Input shape:
         3D: ``[samples, length, channels]``; ``[samples, channels, length]`` if `data_format` is ``"channels_first"``.
@@ -201,7 +202,7 @@ class DropBlock1D(DropBlock):
 
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock2D(DropBlock):
-    """:class:`DropBlock` for images ``[samples, height, width, channels]``.
+    """:class:`dropblock_keras.layers.DropBlock` for images ``[samples, height, width, channels]``.
 
     Input shape:
         4D: ``[samples, height, width, channels]``; ``[samples, channels, height, width]`` if `data_format` is
@@ -222,7 +223,7 @@ class DropBlock2D(DropBlock):
 
 @keras.saving.register_keras_serializable("dropblock")
 class DropBlock3D(DropBlock):
-    """:class:`DropBlock` for volumes ``[samples, depth, height, width, channels]``.
+    """:class:`dropblock_keras.layers.DropBlock` for volumes ``[samples, depth, height, width, channels]``.
 
     Input shape:
         5D: ``[samples, depth, height, width, channels]``; ``[samples, channels, depth, height, width]`` if

@@ -57,7 +57,7 @@ def drop_block(
             must make the same calls in training, with samples or without.
 
     Returns:
-        A tensor of the dtype and shape of `x`: a dropped unit is +0, whatever it held, and a kept one is
+        A tensor of the dtype and shape of `x`. A dropped unit is +0, whatever it held, and a kept one is
         ``x * count(M) / count_ones(M)``. `x` itself where nothing can be dropped (keep_prob 1, inference, no samples or
         channels).
 

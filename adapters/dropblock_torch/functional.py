@@ -57,7 +57,7 @@ def drop_block(
         inplace: write the result into `x` and return it.
 
     Returns:
-        A tensor of the dtype, shape, device and memory format of `x`: a dropped unit is +0, whatever it held, and a
+        A tensor of the dtype, shape, device and memory format of `x`. A dropped unit is +0, whatever it held, and a
         kept one is ``x * count(M) / count_ones(M)``. `x` itself where nothing can be dropped (keep_prob 1, inference,
         no samples or channels).
 

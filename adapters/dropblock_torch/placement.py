@@ -50,7 +50,7 @@ def add_dropblock(
             ``inplace=True`` spares identity skips, whose input the block's first convolution needs unchanged.
 
     Returns:
-        The new layers, for a scheduler to take, in the order in which a forward pass comes to them: in a block the
+        The new layers, for a scheduler to take, in the order in which a forward pass comes to them; in a block the
         skip's is the last. Each is in training mode if its block is.
 
     Raises:

@@ -134,7 +134,7 @@ class Report:
 
     @property
     def conforms(self) -> bool:
-        """Whether it conforms to all that was asked: at level ``"robust"`` that is both levels."""
+        """Whether it conforms to all that was asked; at level ``"robust"`` that is both levels."""
         return self.conforms_to(self.level)
 
     @property

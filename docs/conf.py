@@ -1,0 +1,129 @@
+"""The site: these pages, and a reference made from the docstrings. `make docs` builds it; nothing is fetched."""
+
+import inspect
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import triton  # noqa: F401  # loaded after TensorFlow's copy of LLVM, it would bring the process down
+from docutils.nodes import SkipNode
+from docutils.utils.math import latex2mathml
+from sphinx.util.inspect import stringify_signature
+
+os.environ["KERAS_BACKEND"] = "jax"  # Keras takes one, and documents its layers alike on each
+
+DOCS = Path(__file__).parent
+PLAYGROUND = DOCS / "playground"  # a page of its own, which Sphinx copies and does not read
+
+project = "dropblock-core"
+author = "The dropblock-core authors"
+project_copyright = f"{author}. Apache-2.0"
+html_title = "dropblock-core"
+language = "en"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["playground", "examples"]
+
+myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_heading_anchors = 3  # as GitHub names them, where these pages are read as well
+LINK = '<a href="playground/index.html">Playground</a>: move keep_prob and block_size, and see what is dropped.'
+myst_substitutions = {"playground": LINK if PLAYGROUND.exists() else ""}
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 100  # a longer one has a line for each argument
+default_role = "code"  # a docstring's `argument`
+napoleon_numpy_docstring = False
+napoleon_use_param = False  # for "keep_prob, block_size: as in ..."
+napoleon_use_ivar = True
+napoleon_custom_sections = [("Call arguments", "params_style"), "Shape", "Input shape", "Output shape"]
+
+# Without a network the frameworks' own names lead nowhere.
+THEIRS = "equinox eqx flax jax keras matplotlib nn nnx np npt numpy pytest tensorflow tf torch collections enum typing"
+nitpick_ignore_regex = [
+    ("py:.*", rf"({'|'.join(THEIRS.split())})\..*"),
+    ("py:.*", r"Any|Array|Callable|Iterable|Ndarray|Path|Self|Sequence|Tensor"),
+]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+pygments_style, pygments_dark_style = "tango", "monokai"
+
+# Links that lead out of this folder on GitHub, and where they lead here.
+OUTSIDE = {
+    "../README.md": "index.md",
+    "../SECURITY.md": "security.md",
+    "SECURITY.md": "security.md",
+    "../dropblock_core/stream.py": "paper.md#the-stream",
+}
+
+
+def lead_inside(text: str) -> str:
+    for outside, inside in OUTSIDE.items():
+        text = text.replace(f"]({outside})", f"]({inside})")
+    return text
+
+
+def read_page(app: Any, page: str, source: list[str]) -> None:
+    source[0] = lead_inside(source[0])
+    if page == "spec":  # so that other pages can link a rule
+        source[0] = re.sub(r"^\*\*R(\d+) ", r"(r\1)=\n\g<0>", source[0], flags=re.MULTILINE)
+
+
+def read_included(app: Any, path: Path, parent: str, content: list[str]) -> None:
+    content[0] = lead_inside(content[0])
+
+
+def write_signature(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """As a reader would write it."""
+    # Before a layer's `__init__` comes `LooksAtPosition.__new__`, which takes anything.
+    if what == "class" and any("__init__" in vars(kind) for kind in (thing, thing.__base__)):
+        given = inspect.signature(thing.__init__)
+        _, *parameters = given.parameters.values()
+        own = given.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+        signature = stringify_signature(own, unqualified_typehints=True)
+    return shortened(signature), shortened(returned)
+
+
+NDARRAY = re.compile(r"(~?)numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], (~?numpy\.dtype)\[(~?[\w.]+)\]\]")
+
+
+def shortened(text: str | None) -> str | None:
+    """NumPy's arrays by their short name, and `...` for a default that has no name."""
+    return text and re.sub(r"<.*?>", "...", NDARRAY.sub(r"\1numpy.typing.NDArray[\3]", text))
+
+
+# As MathML, which browsers draw by themselves: MathJax and its fonts would be most of the site.
+def write_inline(translator: Any, node: Any) -> None:
+    translator.body.append(latex2mathml.tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def write_block(translator: Any, node: Any) -> None:
+    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
+    raise SkipNode
+
+
+html_math_renderer = "mathml"
+
+
+def copy_playground(app: Any, error: Exception | None) -> None:
+    """As a folder: `html_extra_path` would pour what it holds over the site."""
+    if error is None and PLAYGROUND.exists():
+        shutil.copytree(PLAYGROUND, Path(app.outdir, "playground"), dirs_exist_ok=True)
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", read_page)
+    app.connect("include-read", read_included)
+    app.connect("autodoc-process-signature", write_signature)
+    app.connect("build-finished", copy_playground)
+    app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))
