@@ -45,10 +45,10 @@ def microseconds(graph):
 def contenders(shape, block, keep_prob, dtype, memory_format):
     x = torch.randn(shape, device="cuda", dtype=dtype).contiguous(memory_format=memory_format).requires_grad_()
     dy, out = torch.randn_like(x), torch.empty_like(x)
-    y = drop_block(x, keep_prob, block)
+    y = drop_block(x, keep_prob=keep_prob, block_size=block)
     return {
         "copy": lambda: out.copy_(dy),
-        "forward": lambda: drop_block(x, keep_prob, block),
+        "forward": lambda: drop_block(x, keep_prob=keep_prob, block_size=block),
         "backward": lambda: torch.autograd.grad(y, x, dy, retain_graph=True),
         "F.dropout forward": lambda: F.dropout(x, 1 - keep_prob),
     }

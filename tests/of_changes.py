@@ -37,6 +37,8 @@ def paths_for(file: str, root: Path = ROOT) -> Iterator[str]:
             folder = root / "tests" / package.removeprefix("dropblock_")
             named = sorted(folder.rglob(f"test_{path.stem}*.py"))
             yield from (str(test.relative_to(root)) for test in named or [folder] if test.exists())
+        case ["docs", "playground", *_]:
+            yield from ("tests/docs/test_playground.py", "tests/docs/test_playground_page.py")
         case ["docs", *_] | [_] if path.suffix == ".md":
             yield "tests/docs/test_docs.py"
             yield "tests/docs/test_site.py"

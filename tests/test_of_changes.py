@@ -22,6 +22,10 @@ from tests.of_changes import ALWAYS, changed, selected
         ("adapters/dropblock_tf/namespace.py", [ALWAYS, "tests/tf"]),
         ("README.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
         ("docs/spec.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
+        (
+            "docs/playground/stream.js",
+            [ALWAYS, "tests/docs/test_playground.py", "tests/docs/test_playground_page.py"],
+        ),
         ("Makefile", [ALWAYS]),
     ],
 )

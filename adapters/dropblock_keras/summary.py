@@ -23,6 +23,11 @@ def summary(model: keras.Model) -> Summary:
     >>> model = keras.Sequential([first, keras.layers.MaxPool2D(4), second])
     >>> _ = first(keras.ops.ones((8, 14, 14, 64)), training=True)
     >>> print(summary(model))
+    place     map  block  keep_prob    gamma  expected  dropped  calls
+    first   14x14      7        0.9  0.00625      9.3%     9.4%      1
+    second      ?      7        0.9        ?         ?        ?      0
+    <BLANKLINE>
+    second: never called in training, so it has dropped nothing
     """
     if not isinstance(model, keras.layers.Layer):
         raise TypeError(f"model={model!r} is a {type(model).__name__}: pass a model, or a layer")
@@ -31,7 +36,7 @@ def summary(model: keras.Model) -> Summary:
 
 def _of(layer: DropBlock) -> LayerSummary:
     return LayerSummary(
-        place=layer.path,
+        place=layer.path or layer.name,  # a layer has a path once it is called in a model
         keep_prob=layer.keep_prob,
         block_size=layer._options["block_size"],
         feat_size=layer._observed.feat_size,

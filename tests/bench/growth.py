@@ -30,7 +30,7 @@ class Point(NamedTuple):
 
 def point(case: Case, rounds: int) -> Point:
     x = torch.ones(case.shape)
-    contenders = {OURS: lambda: drop_block(x, case.keep_prob, case.block), FLOOR: lambda: x * 1.1}
+    contenders = {OURS: lambda: drop_block(x, keep_prob=case.keep_prob, block_size=case.block), FLOOR: lambda: x * 1.1}
     for run in contenders.values():
         run()
     repeats = max(1, 2**16 // x.numel())

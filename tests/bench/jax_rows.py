@@ -32,7 +32,7 @@ def layers_of(case: Case) -> dict[str, Layer]:
         return jnp.where(jax.random.bernoulli(key, keep_prob, x.shape), x / keep_prob, 0)
 
     return {
-        OURS: lambda x, key: drop_block(x, keep_prob, block, key=key),
+        OURS: lambda x, key: drop_block(x, keep_prob=keep_prob, block_size=block, key=key),
         FLOOR: lambda x, key: x * 1.1,
         DROPOUT: dropout,
         REDUCE_WINDOW: reduce_window,

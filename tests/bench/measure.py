@@ -65,10 +65,11 @@ import re, torch
 from dropblock_torch import drop_block
 def kilobytes(name):
     return int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
-drop_block(torch.ones(2, 64, 14, 14), {keep_prob}, {block})  # what is loaded at the first call is no part of it
+# What is loaded at the first call is no part of it.
+drop_block(torch.ones(2, 64, 14, 14), keep_prob={keep_prob}, block_size={block})
 x = torch.ones({shape})
 before = kilobytes("VmRSS")
-y = drop_block(x, {keep_prob}, {block})
+y = drop_block(x, keep_prob={keep_prob}, block_size={block})
 print((x.nbytes + 1024 * (kilobytes("VmHWM") - before)) / (2 * x.nbytes))
 """
 

@@ -29,7 +29,7 @@ def max_pool(x: np.ndarray[Any, Any], case: Case) -> np.ndarray[Any, Any]:
 def contenders(x: np.ndarray[Any, Any], case: Case) -> Contenders:
     scale = np.float32(1.1)
     return {
-        OURS: lambda: drop_block(x, case.keep_prob, case.block, seed=1),
+        OURS: lambda: drop_block(x, keep_prob=case.keep_prob, block_size=case.block, seed=1),
         FLOOR: lambda: x * scale,
         "max-pool formulation": lambda: max_pool(x, case),
     }

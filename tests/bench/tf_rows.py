@@ -33,7 +33,7 @@ def layers_of(case: Case) -> dict[str, Layer]:
 
     dropout = keras.layers.Dropout(1 - keep_prob)
     return {
-        OURS: lambda x: drop_block(x, keep_prob, block),
+        OURS: lambda x: drop_block(x, keep_prob=keep_prob, block_size=block),
         FLOOR: lambda x: x * 1.1,
         DROPOUT: lambda x: tf.nn.dropout(x, 1 - keep_prob),
         KERAS: lambda x: dropout(x, training=True),

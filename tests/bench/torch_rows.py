@@ -20,7 +20,7 @@ Layer = Callable[[torch.Tensor], torch.Tensor]
 def alone(case: Case) -> dict[str, Layer]:
     """What runs in any dtype, whatever the block."""
     return {
-        OURS: lambda x: drop_block(x, case.keep_prob, case.block),
+        OURS: lambda x: drop_block(x, keep_prob=case.keep_prob, block_size=case.block),
         FLOOR: lambda x: x * 1.1,
         DROPOUT: lambda x: F.dropout(x, 1 - case.keep_prob),
     }
@@ -41,7 +41,7 @@ def with_others(case: Case) -> dict[str, Layer]:
 
 def with_modules(case: Case) -> dict[str, Layer]:
     modules: dict[str, Layer] = {
-        "DropBlock2d": DropBlock2d(case.keep_prob, case.block),
+        "DropBlock2d": DropBlock2d(keep_prob=case.keep_prob, block_size=case.block),
         "nn.Dropout": torch.nn.Dropout(1 - case.keep_prob),
     }
     return alone(case) | modules
@@ -73,7 +73,7 @@ def saved_bits_a_unit(case: Case) -> float:
     """What a call of ours leaves for the backward pass, beside the input that it does not keep."""
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.nbytes) or t, lambda t: t):
-        y = drop_block(torch.ones(case.shape, requires_grad=True), case.keep_prob, case.block)
+        y = drop_block(torch.ones(case.shape, requires_grad=True), keep_prob=case.keep_prob, block_size=case.block)
     return 8 * sum(saved) / y.numel()
 
 

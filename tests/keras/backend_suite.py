@@ -23,8 +23,6 @@ from tests.shared.hostile import FEW_PROGRAMS, Door, Drawn, calls, flags, litera
 from tests.shared.position import assert_looks_at_position
 
 BACKEND = keras.backend.backend()
-# Keras's own conversions to NumPy.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 exhaustive = pytest.mark.exhaustive
 # Callbacks and checkpoints are Keras's own affair, the same on each backend, and PyTorch compiles nothing.
 once = pytest.mark.exhaustive if BACKEND != "torch" else lambda test: test

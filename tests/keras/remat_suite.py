@@ -10,7 +10,6 @@ import pytest
 from dropblock_keras import DropBlock2D, remat
 
 BACKEND = keras.backend.backend()
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 ONES = np.ones((2, 8, 9, 3), "float32")
 SAYS = "use dropblock_keras.remat"
 
