@@ -64,10 +64,14 @@ OUTSIDE = {
 }
 
 
+# A link that MyST would take for one to a file, and copy that file alone.
+TO_PLAYGROUND = re.compile(r"\[([^\]]+)\]\((?:docs/)?(playground/index\.html)\)")
+
+
 def lead_inside(text: str) -> str:
     for outside, inside in OUTSIDE.items():
         text = text.replace(f"]({outside})", f"]({inside})")
-    return text
+    return TO_PLAYGROUND.sub(r'<a href="\2">\1</a>', text)
 
 
 def read_page(app: Any, page: str, source: list[str]) -> None:
