@@ -8,7 +8,7 @@ from dropblock_keras.layers import DropBlock
 
 
 def summary(model: keras.Model) -> Summary:
-    """A row for each DropBlock layer of `model`: its path, map, block and gamma, what it should and did drop.
+    """A row for each DropBlock layer of `model`: its name, map, block and gamma, what it should and did drop.
 
     What looks wrong is named below the table: a layer that was never called in training, a block that its map clips, a
     keep_prob that is still 1, two schedules for one layer, a block of 1. `calls` are the layer's draws since it was
@@ -36,7 +36,7 @@ def summary(model: keras.Model) -> Summary:
 
 def _of(layer: DropBlock) -> LayerSummary:
     return LayerSummary(
-        place=layer.path or layer.name,  # a layer has a path once it is called in a model
+        place=layer.name,
         keep_prob=layer.keep_prob,
         block_size=layer._options["block_size"],
         feat_size=layer._observed.feat_size,
