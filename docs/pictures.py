@@ -20,9 +20,7 @@ def main() -> None:
         plot_mask(keep_prob=KEEP_PROB, block_size=block_size, feat_size=SIDE, calibrated=True, seed=3, ax=ax)
         for mark in (*ax.lines, *ax.patches):
             mark.remove()
-        dropped = ax.get_title().split(": ")[1].split(" dropped")[0]
-        ax.set_title("")
-        ax.set_title(f"{name}: blocks of {block_size}x{block_size}, {dropped} dropped", loc="left", fontsize=10)
+        ax.set_title(f"{name}: {ax.get_title()}", fontsize=10)
     figure.savefig(PICTURE, metadata={"Date": None})
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dropblock_core import validate
 from dropblock_core.gamma import gamma as eq1
+from dropblock_core.law import expected_keep
 from dropblock_core.remembered import remembered, unflat
 from dropblock_core.renorm import expected_factor, is_counted, scope_units
 from dropblock_core.stream import Batch, Segments
@@ -96,6 +97,11 @@ class Call:
         if self.renorm == "none":
             return 1.0
         return expected_factor(self.gamma, self.segments.block, self.segments.feat)
+
+    @property
+    def expected_dropped(self) -> float:
+        """The share of the units that the exact law expects to be dropped (rule R11)."""
+        return 1.0 - expected_keep(self.gamma, self.segments.block, self.segments.feat)
 
     @cached_property
     def count(self) -> int:

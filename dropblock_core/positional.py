@@ -25,7 +25,11 @@ def warn_if_low(caller: str, keep_prob: Any, stacklevel: int) -> None:
         )
 
 
-def looks_at_position(is_quiet: Callable[[], bool] = bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def _never() -> bool:
+    return False
+
+
+def looks_at_position(is_quiet: Callable[[], bool] = _never) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """For functions of ``(x, keep_prob, ...)``: :func:`warn_if_low`, unless `is_quiet`, as while a compiler traces."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -4,12 +4,15 @@
 The adapters fill its rows; this module knows what to say of them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-from dropblock_core import law, validate
+from dropblock_core import validate
 from dropblock_core.gamma import gamma
+from dropblock_core.law import expected_keep
 
-PATIENCE = 100  # calls, or steps of a schedule, after which what has not begun is no beginning
+PATIENCE = 100  # calls, or steps of a schedule, after which a layer should have begun to drop
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class LayerSummary:
     """What is known of one layer. `feat_size` is None before its first call in training, and so is what needs it.
 
     `calls` counts those in training; None where a compiled program made them, which does not count. `dropped` is the
-    share of the units that the last call dropped, None where nobody counted; `warnings` says what looks wrong.
+    share of the units that the last call dropped, None where nobody counted.
     """
 
     place: str
@@ -30,21 +33,25 @@ class LayerSummary:
     gamma_scale: float = 1.0
     calibrated: bool = False
     is_training: bool = True
-    gamma: float | None = field(init=False, default=None)
-    expected: float | None = field(init=False, default=None)
-    warnings: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        if self.feat_size is not None:
-            block = validate.block_sides(self.block_size, self.feat_size)
-            value = gamma(
-                self.keep_prob, block, self.feat_size, gamma_scale=self.gamma_scale, calibrated=self.calibrated
-            )
-            object.__setattr__(self, "gamma", value)
-            object.__setattr__(self, "expected", 1.0 - law.expected_keep(value, block, self.feat_size))
-        object.__setattr__(self, "warnings", tuple(self._warnings()))
+    @cached_property
+    def gamma(self) -> float | None:
+        """Eq. (1)'s gamma, or the calibrated one."""
+        if self.feat_size is None:
+            return None
+        options: dict[str, Any] = {"gamma_scale": self.gamma_scale, "calibrated": self.calibrated}
+        return gamma(self.keep_prob, self.block_size, self.feat_size, **options)
 
-    def _warnings(self) -> list[str]:
+    @cached_property
+    def expected(self) -> float | None:
+        """The share that the exact law expects to be dropped."""
+        if self.gamma is None or self.feat_size is None:
+            return None
+        return 1.0 - expected_keep(self.gamma, self.block_size, self.feat_size)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What looks wrong, a sentence each."""
         found = []
         if self.calls == 0:
             mode = "" if self.is_training else "; it is in evaluation now: call model.train()"
@@ -64,7 +71,7 @@ class LayerSummary:
             )
         if max(sides) == 1:
             found.append("block_size=1 is dropout, unit by unit")
-        return found
+        return tuple(found)
 
 
 @dataclass(frozen=True)

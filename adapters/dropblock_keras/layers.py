@@ -6,11 +6,9 @@ from typing import Any
 import keras
 
 from dropblock_core import validate
-from dropblock_core.gamma import gamma
-from dropblock_core.law import expected_keep
 from dropblock_core.positional import LooksAtPosition
 from dropblock_keras import native, rematerialisation
-from dropblock_keras.observed import Observed
+from dropblock_keras.observed import Observed, dropped_fraction
 
 
 class DropBlock(LooksAtPosition, keras.layers.Layer):
@@ -111,18 +109,14 @@ class DropBlock(LooksAtPosition, keras.layers.Layer):
 
         Its mask is drawn again, with keep_prob as it is now; where the batch was not known, that of the first sample.
         """
-        seed, calls = self._words
-        return self._observed.dropped_fraction(self.keep_prob, (seed, calls - 1), self._options) if calls else None
+        call, (seed, calls) = self._observed.call(self.keep_prob, self._options), self._words
+        return dropped_fraction(call, (seed, calls - 1)) if call is not None and calls else None
 
     @property
     def expected_dropped_fraction(self) -> float | None:
         """What the exact law expects of :attr:`dropped_fraction`; a call's own share differs from it by chance."""
-        feat = self._observed.feat_size
-        if feat is None:
-            return None
-        block, scale = self._options["block_size"], self._options["gamma_scale"]
-        value = gamma(self.keep_prob, block, feat, gamma_scale=scale, calibrated=self.calibrated)
-        return 1.0 - expected_keep(value, block, feat)
+        call = self._observed.call(self.keep_prob, self._options)
+        return None if call is None else call.expected_dropped
 
     @property
     def _words(self) -> tuple[int, int]:

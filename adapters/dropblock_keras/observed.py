@@ -39,13 +39,15 @@ class Observed:
         feat = () if self.shape is None else self.shape[2:]
         return tuple(f for f in feat if f is not None) if feat and None not in feat else None
 
-    def dropped_fraction(self, keep_prob: float, words: Sequence[int], options: dict[str, Any]) -> float | None:
-        """The share that the mask of the seed `words` drops; of its first sample, if the batch was not known."""
+    def call(self, keep_prob: float, options: dict[str, Any]) -> Call | None:
+        """That call, at this keep_prob; of its first sample, if the batch was not known."""
         if self.shape is None or self.feat_size is None or self.shape[1] is None:
             return None
         samples = 1 if self.shape[0] is None else self.shape[0]
         shape = samples, self.shape[1], *self.feat_size
-        call = Call.checked(shape, np.dtype(np.float32), keep_prob, **options, sample_offset=0, stream=0)
-        if call.drops_nothing:
-            return 0.0
-        return float(dropped_units(call.batch(words[0] | words[1] << 32)).mean())
+        return Call.checked(shape, np.dtype(np.float32), keep_prob, **options, sample_offset=0, stream=0)
+
+
+def dropped_fraction(call: Call, words: Sequence[int]) -> float:
+    """The share of the units that the mask of the seed `words` drops."""
+    return 0.0 if call.drops_nothing else float(dropped_units(call.batch(words[0] | words[1] << 32)).mean())

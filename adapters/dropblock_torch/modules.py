@@ -109,7 +109,8 @@ class _DropBlock(LooksAtPosition, nn.Module):
         """The share of the units that the last call in training dropped, 0-d, on the device of its input.
 
         Nothing waits for the device until you read it. None before the first call, and after one in a compiled program,
-        in a transform of ``torch.func`` or in a mode such as that of selective checkpointing, where nobody counts.
+        in a transform of ``torch.func`` or in a mode such as that of selective checkpointing, where nobody counts. With
+        a `process_group` it is the share of this process.
         """
         return self._observed.dropped_fraction
 
@@ -120,6 +121,9 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` with blocks dropped, in training; `x` itself in evaluation."""
+        is_traced = isinstance(x, torch.fx.Proxy)  # into a graph, which runs without this module
+        if is_traced and self.training:
+            self._observed.in_program = True
         return _drop_block_of(
             x,
             self.rank,
@@ -135,7 +139,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
             generator=self.generator,
             process_group=self.process_group,
             inplace=self.inplace,
-            observed=self._observed if isinstance(x, Tensor) else None,  # not while torch.fx traces
+            observed=None if is_traced else self._observed,
         )
 
     def extra_repr(self) -> str:

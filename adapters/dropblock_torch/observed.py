@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dropblock_core.call import Call
-from dropblock_core.law import expected_keep
 from dropblock_torch.engines.plan import Mask
 
 
@@ -63,7 +62,7 @@ class Observed:
         """What the exact law expects of that call; None if its keep_prob is on a device."""
         if self._call is None or self._call.keep_prob is None:
             return None
-        return 1.0 - expected_keep(self._call.gamma, self._call.segments.block, self._call.segments.feat)
+        return self._call.expected_dropped
 
 
 def _ones(state: Tensor) -> Tensor:

@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-mpl = pytest.importorskip("matplotlib")
-mpl.use("agg")
+from dropblock_core import LinearSchedule, block_mask, gamma, keep_map, sample_seeds
 
-import matplotlib.pyplot as plt  # noqa: E402
-
-from dropblock_core import LinearSchedule, block_mask, gamma, keep_map, sample_seeds  # noqa: E402
-from dropblock_core.plot import plot_law, plot_mask, plot_schedule  # noqa: E402
+plot = pytest.importorskip("dropblock_core.plot", exc_type=ImportError)
+plt, plot_law, plot_mask, plot_schedule = plot.plt, plot.plot_law, plot.plot_mask, plot.plot_schedule
 
 
 @pytest.fixture(autouse=True)
 def _figures_closed() -> Iterator[None]:
+    plt.switch_backend("agg")
     yield
     plt.close("all")
 

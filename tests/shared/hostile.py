@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -143,7 +143,7 @@ class Door:
     lacks: Sequence[str] = ()  # arguments that it does not have
     own: Sequence[Own] = ()  # 0-d arrays of its framework
     programs: st.SearchStrategy[Program] = PROGRAMS
-    more: Mapping[str, tuple[Any, Any]] = ()  # type: ignore[assignment]  # arguments of its own
+    more: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)  # arguments of its own
 
 
 @st.composite
@@ -174,7 +174,7 @@ def calls(draw: st.DrawFn, door: Door) -> Arguments:
         "seed": either(words([2**63, 2**64 - 1], 2**64, ())),
         "sample_offset": either(words([2**31, 2**32 - max(samples, 1)], 2**32 - max(samples, 1) + 1, own)),
         "stream": either(words([2**31, 2**32 - 1], 2**32, own)),
-        **{name: either(both) for name, both in dict(door.more).items()},
+        **{name: either(both) for name, both in door.more.items()},
     }
     scales = [1.0] if drawn["calibrated"].plain is True else [1.0, 0.25, 0.0, 2.0]
     drawn["gamma_scale"] = either((right(scales, numbers), wrong(*NO_NUMBER, *NOT_FINITE, -1, HUGE)))

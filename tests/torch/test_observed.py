@@ -103,8 +103,10 @@ def test_a_compiled_program_says_that_it_called() -> None:
 
 
 def test_a_traced_graph_runs_without_observation() -> None:
-    graph = torch.fx.symbolic_trace(nn.Sequential(DropBlock2d(0.5, 3, seed=1)))
+    model = nn.Sequential(DropBlock2d(0.5, 3, seed=1))
+    graph = torch.fx.symbolic_trace(model)
     assert (graph(torch.ones(2, 3, 9, 9)) == 0).any()
+    assert summary(model).layers[0].warnings == (), "it is called, where nobody sees it"
 
 
 def test_the_table_names_each_layer_and_what_looks_wrong() -> None:
