@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import triton  # noqa: F401  # loaded after TensorFlow's copy of LLVM, it would bring the process down
-from docutils.nodes import SkipNode
+from docutils.nodes import SkipNode, container, literal_block
 from docutils.utils.math import latex2mathml
 from sphinx.util.inspect import stringify_signature
 
@@ -23,7 +23,7 @@ project_copyright = f"{author}. Apache-2.0"
 html_title = "dropblock-core"
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "matplotlib.sphinxext.plot_directive"]
 exclude_patterns = ["playground", "examples"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
@@ -48,12 +48,21 @@ nitpick_ignore_regex = [
     ("py:.*", r"Any|Array|Callable|Iterable|Ndarray|Path|Self|Sequence|Tensor"),
 ]
 
+# The gallery's pictures, each under the lines that draw it.
+plot_include_source, plot_html_show_source_link, plot_html_show_formats = True, False, False
+plot_formats = ["svg"]
+plot_pre_code = ""  # the lines import what they use
+# Letters as letters, which the browser draws: a picture is a third as large.
+plot_rcparams = {"figure.constrained_layout.use": True, "svg.fonttype": "none", "svg.hashsalt": "dropblock"}
+
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("menus.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
-pygments_style, pygments_dark_style = "tango", "monokai"
+# Each colour stands out from the ground, as WCAG asks; the first came with the theme.
+pygments_style, pygments_dark_style = "a11y-light", "monokai"
 
 # Links that lead out of this folder on GitHub, and where they lead here.
 OUTSIDE = {
@@ -127,9 +136,40 @@ def copy_playground(app: Any, error: Exception | None) -> None:
             page.write_text(re.sub(r'(href="\.\./[\w/-]+)\.md\b', r"\1.html", page.read_text()))
 
 
+def span_lines(app: Any, tree: Any) -> None:
+    """On the paper's page a line of code is an element, so that the style sheet can indent what wraps."""
+    boxes = (box for box in tree.findall(container) if "beside" in box["classes"])
+    for number, code in enumerate(code for box in boxes for code in box.findall(literal_block)):
+        code["highlight_args"] = {"linespans": f"code{number}"}
+
+
+# What keyboards and screen readers miss in the pages of Sphinx and Furo; tests/docs/test_site_pages.py asks axe.
+MENDED = {
+    r'(<p class="caption" role="heading")>': r'\1 aria-level="2">',
+    r'<aside (class="sidebar-drawer)': r'<aside aria-label="Pages" \1',
+    r'<aside (class="toc-drawer)': r'<aside aria-label="On this page" \1',
+    r'(<div id="search-results">)': r"<h1>Search</h1>\n\1",
+    # What is too wide is scrolled by the arrow keys.
+    r'<(pre(?=>)|div (?=class="table-wrapper)|math (?=[^>]*display="block"))': r'<\1 tabindex="0" ',
+    r"<dl>(\n(?:<dd>.*</dd>\n)+)</dl>": r'<div class="parameters">\1</div>',  # values of no term
+    r"<dd>(<em class=\"sig-param\">.*)</dd>": r"<div>\1</div>",
+}
+
+
+def mend_pages(app: Any, error: Exception | None) -> None:
+    if error is None:
+        for path in Path(app.outdir).rglob("*.html"):
+            page = path.read_text()
+            for lacking, mended in MENDED.items():
+                page = re.sub(lacking, mended, page)
+            path.write_text(page)
+
+
 def setup(app: Any) -> None:
     app.connect("source-read", read_page)
     app.connect("include-read", read_included)
     app.connect("autodoc-process-signature", write_signature)
+    app.connect("doctree-read", span_lines)
+    app.connect("build-finished", mend_pages)
     app.connect("build-finished", copy_playground)
     app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))

@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import runpy
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -21,12 +20,12 @@ from dropblock_conformance.judging.profile import PROFILES
 from dropblock_core import expected_keep, gamma
 from tests.calibrate import DOCUMENT
 from tests.conformance.support import PROFILES_OF_TESTS
+from tests.docs.example_support import imported
 from tests.mutants import MUTANTS, WILD
 from tests.mutants.variants import VARIANTS, WRONG
 from tests.shared.generated import read_generated
 
 ROOT = Path(__file__).parents[2]
-PICTURE = ROOT / "docs" / "masks.svg"
 README = (ROOT / "README.md").read_text()
 SPEC = (ROOT / "docs" / "spec.md").read_text()
 STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
@@ -56,15 +55,35 @@ def said_lines(text: str) -> list[str]:
     return "\n".join(comment or block for comment, block in said).splitlines()
 
 
-def test_the_readmes_picture_is_what_its_script_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def pictures() -> Any:
     pytest.importorskip("matplotlib")
-    pictures = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
-    monkeypatch.setitem(pictures["main"].__globals__, "PICTURE", tmp_path / "masks.svg")
-    pictures["main"]()
-    # The drawing of letters is Matplotlib's affair.
-    shapes = [re.findall(r"<image.*?/>", path.read_text(), re.DOTALL) for path in (tmp_path / "masks.svg", PICTURE)]
-    assert shapes[0] == shapes[1]
-    assert len(shapes[0]) == 3
+    return imported(ROOT / "docs" / "pictures.py")
+
+
+def test_the_documents_pictures_are_what_their_script_draws(pictures: Any, tmp_path: Path) -> None:
+    pictures.main(tmp_path)
+    for name in ("masks.svg", "cost.svg"):
+        drawn, shown = ((folder / name).read_text() for folder in (tmp_path, ROOT / "docs"))
+        # Where the letters stand is Matplotlib's affair.
+        for kept in (r"<image.*?/>", r"<text.*?>(.*?)</text>"):
+            assert re.findall(kept, drawn, re.DOTALL) == re.findall(kept, shown, re.DOTALL)
+    assert len(re.findall("<image", (ROOT / "docs" / "masks.svg").read_text())) == 3
+
+
+def test_the_picture_of_costs_has_what_the_tables_say(pictures: Any) -> None:
+    said = re.findall(r"<text.*?>(.*?)</text>", (ROOT / "docs" / "cost.svg").read_text())
+    for _, framework, prefix in pictures.PANELS:
+        table = read_generated(ROOT / "docs" / "performance.md", f"make bench {framework}")
+        [head] = re.findall(r"^\| Activations \|.*$", table, re.MULTILINE)
+        others = [cell.strip() for cell in head.split("|")[5:-1]]
+        for direction in ("forward", "forward + backward"):
+            row = re.search(rf"^\|[^|]*\| {re.escape(prefix + direction)} \|.*$", table, re.MULTILINE)
+            if row:
+                _, floors, *faster = [cell.strip() for cell in row[0].split("|")[3:-1]]
+                assert f"{float(floors):.3g}" in said
+                for name, times in zip(others, faster, strict=True):
+                    assert not times or {name, f"{float(floors) * float(times):.3g}"} <= set(said)
 
 
 # The page's own profile takes a minute; a wider margin finds the same in seconds.

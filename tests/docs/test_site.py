@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,20 @@ def test_snippets_run_and_print_what_they_say(page: str) -> None:
     import_torchvision()
     text = (DOCS / f"{page}.md").read_text()
     assert run_snippets(text).splitlines() == said_lines(text)
+
+
+def test_the_gallery_s_lines_draw_and_each_picture_says_what_it_shows() -> None:
+    plt = pytest.importorskip("matplotlib.pyplot")
+    text = (DOCS / "gallery.md").read_text()
+    plots = re.findall(r"^\.\. plot::\n(.*?)^\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(plots) == text.count("```{eval-rst}") > 8
+    for options, lines in plots:
+        assert re.findall(r"^   :([\w-]+): \S.*$", options, re.MULTILINE) == ["filename-prefix", "alt", "caption"]
+        with plt.rc_context({"backend": "Agg", "figure.constrained_layout.use": True}):
+            exec(textwrap.dedent(lines), {})
+            [figure] = map(plt.figure, plt.get_fignums())
+            assert all(ax.has_data() for ax in figure.axes)
+            plt.close(figure)
 
 
 def test_every_question_is_one_and_its_answer_leads_on() -> None:
