@@ -31,6 +31,7 @@ myst_heading_anchors = 3  # as GitHub names them, where these pages are read as 
 LINK = '<a href="playground/index.html">Playground</a>: move keep_prob and block_size, and see what is dropped.'
 myst_substitutions = {"playground": LINK if PLAYGROUND.exists() else ""}
 
+autodoc_mock_imports = ["lightning", "mmengine", "transformers"]  # for base classes only
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -31,7 +31,7 @@ FLOORS = {
         ["modules"],
         ["schedule", "replacement", "summary"],
         ["placement"],
-        ["__init__"],
+        ["__init__", "trainers"],
     ],
 }
 

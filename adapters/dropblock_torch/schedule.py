@@ -42,10 +42,7 @@ class KeepProbScheduler:
     def __init__(
         self, layers: nn.Module | Iterable[nn.Module], schedule: Callable[[int], float], last_step: int = 0
     ) -> None:
-        if not callable(schedule):
-            raise TypeError(
-                f"schedule={schedule!r} is not a function of the step: pass e.g. LinearSchedule(0.9, steps)"
-            )
+        self.schedule = function_of_the_step(schedule)
         if not isinstance(layers, (nn.Module, Iterable)):
             raise TypeError(f"layers={layers!r} is neither a model nor a list of layers: pass (layers, schedule)")
         models = [layers] if isinstance(layers, nn.Module) else list(layers)
@@ -57,7 +54,6 @@ class KeepProbScheduler:
         self.layers = list(dict.fromkeys(found))
         if not self.layers:
             raise ValueError("layers holds no DropBlock layer: add some first, or schedule the model that has them")
-        self.schedule = schedule
         self._steps = 0  # of this object, so that it says once where they drive nothing
         self._go_to(_step(last_step))
         for layer in self.layers:
@@ -69,9 +65,12 @@ class KeepProbScheduler:
         for layer in self.layers:
             layer.keep_prob = keep_prob
 
-    def step(self) -> None:
-        """One more training step is finished. Warns after 100 of them, once, if no layer was called in training."""
-        self._go_to(self.last_step + 1)
+    def step(self, *, last_step: int | None = None) -> None:
+        """One more training step is finished, or so many are in all, where something else counts them.
+
+        Warns at its 100th call, once, if no layer was called in training.
+        """
+        self._go_to(self.last_step + 1 if last_step is None else _step(last_step))
         self._steps += 1
         if self._steps == PATIENCE and not any(layer._observed.was_called for layer in self.layers):
             warnings.warn(
@@ -96,6 +95,13 @@ class KeepProbScheduler:
         if "last_step" not in state:
             raise ValueError(f"state has the keys {list(state)}, no last_step: pass what state_dict() returned")
         self._go_to(_step(state["last_step"]))
+
+
+def function_of_the_step(schedule: Any) -> Callable[[int], float]:
+    """`schedule`, if it can be called."""
+    if not callable(schedule):
+        raise TypeError(f"schedule={schedule!r} is not a function of the step: pass e.g. LinearSchedule(0.9, steps)")
+    return schedule
 
 
 def _step(value: Any) -> int:

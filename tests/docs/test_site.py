@@ -23,6 +23,10 @@ PACKAGES = {
 # What is public beside the packages' own lists: modules that import more than their package.
 BESIDE = {
     "core": ["plot.plot_mask", "plot.plot_law", "plot.plot_schedule"],
+    "torch": [
+        f"trainers.{name}"
+        for name in ("lightning.KeepProbCallback", "transformers.KeepProbCallback", "mmengine.KeepProbHook")
+    ],
     "jax": ["flax.DropBlock", "linen.DropBlock", "equinox.DropBlock"],
 }
 

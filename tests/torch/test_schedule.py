@@ -70,6 +70,16 @@ def test_r12_a_run_may_start_at_a_later_step() -> None:
     assert (scheduler.last_step, values(net)) == (5, {0.75})
 
 
+def test_r12_a_step_may_be_one_that_another_counts() -> None:
+    net = model()
+    scheduler = KeepProbScheduler(net, LinearSchedule(0.5, 10))
+    scheduler.step(last_step=4)
+    assert (scheduler.last_step, values(net)) == (4, {0.8})
+    with pytest.raises(ValueError, match=r"^last_step=-1 is negative"):
+        scheduler.step(last_step=-1)
+    assert (scheduler.last_step, values(net)) == (4, {0.8})
+
+
 @pytest.mark.parametrize("number", [torch.tensor(0.25), torch.tensor(0.25, dtype=torch.float64), 0, 1])
 def test_a_schedule_is_any_function_of_the_step(number: Any) -> None:
     net = model()
