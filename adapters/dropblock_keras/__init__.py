@@ -3,7 +3,7 @@
 
 from dropblock_core import LinearSchedule
 from dropblock_keras.layers import DropBlock1D, DropBlock2D, DropBlock3D
-from dropblock_keras.placement import add_dropblock
+from dropblock_keras.placement import Place, Plan, Where, add_dropblock, plan_dropblock
 from dropblock_keras.rematerialisation import remat
 from dropblock_keras.schedule import KeepProbSchedule
 from dropblock_keras.summary import summary
@@ -14,7 +14,11 @@ __all__ = [
     "DropBlock3D",
     "KeepProbSchedule",
     "LinearSchedule",
+    "Place",
+    "Plan",
+    "Where",
     "add_dropblock",
+    "plan_dropblock",
     "remat",
     "summary",
 ]

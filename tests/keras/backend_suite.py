@@ -15,7 +15,6 @@ from dropblock_keras import (
     DropBlock3D,
     KeepProbSchedule,
     LinearSchedule,
-    add_dropblock,
     summary,
 )
 from tests.shared.comparing import assert_is_numpys
@@ -210,31 +209,6 @@ def test_a_run_restored_from_a_backup_ends_as_one_that_never_stopped(tmp_path: P
         np.testing.assert_array_equal(ours, theirs)
 
 
-# Where layers go is no affair of the backend's, and PyTorch compiles nothing of a ResNet-50.
-@once
-@pytest.mark.parametrize("version", ["ResNet50", pytest.param("ResNet50V2", marks=exhaustive)])
-def test_add_dropblock_places_as_the_paper_and_keeps_the_function(version: str) -> None:
-    resnet = getattr(keras.applications, version)(weights=None, input_shape=(64, 64, 3), classes=4)
-    dropped = add_dropblock(resnet, keep_prob=0.8)
-    placed = [layer for layer in dropped.layers if isinstance(layer, DropBlock2D)]
-    assert len(placed) == 4 * (6 + 3)  # blocks of groups 3 and 4
-    scales = {layer.name[:5]: layer.get_config()["gamma_scale"] for layer in placed}
-    assert scales == {"conv4": 0.25, "conv5": 1.0}
-    x = normal(1, 64, 64, 3)
-    np.testing.assert_allclose(array(dropped(x)), array(resnet(x)), atol=1e-6)
-    assert np.isfinite(array(dropped(x, training=True))).all()
-    assert (
-        len([layer for layer in add_dropblock(resnet, (4,), skip=False).layers if isinstance(layer, DropBlock2D)]) == 9
-    )
-
-
-def test_add_dropblock_says_what_it_knows() -> None:
-    with pytest.raises(ValueError, match=r"keras\.applications"):
-        add_dropblock(model())
-    with pytest.raises(ValueError, match="groups 1 to 4"):
-        add_dropblock(model(), groups=(5,))
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
@@ -302,10 +276,6 @@ def test_r14_training_is_no_text() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: add_dropblock(None), "model=None is not a keras.Model"),
-        (lambda: add_dropblock(model(), groups=3), "groups=3 is not a tuple of ints"),
-        (lambda: add_dropblock(model(), groups=(True,)), "groups=True is not an integer"),
-        (lambda: add_dropblock(model(), skip="False"), "skip='False' is not a bool"),
         (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), 5), "layers=5 is not a list of layers"),
         (lambda: KeepProbSchedule(LinearSchedule(0.9, 1), "abc"), "holds 'a', which is no layer"),
     ],
