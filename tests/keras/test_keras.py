@@ -10,7 +10,8 @@ import pytest
 
 if importlib.util.find_spec("keras") is None:  # to import it takes seconds, and no test does so in this process
     pytest.skip("keras is not installed", allow_module_level=True)
-SUITES = [str(Path(__file__).with_name(f"{name}_suite.py")) for name in ("backend", "placement", "remat")]
+NAMES = ("backend", "placement", "placement_refusals", "remat")
+SUITES = [str(Path(__file__).with_name(f"{name}_suite.py")) for name in NAMES]
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
