@@ -20,17 +20,26 @@ CASES = [((256, 1024, 14, 14), 7, 0.9), ((512, 2048, 7, 7), 7, 0.9), ((8, 256, 5
          ((16, 256, 80, 80), 5, 0.9), ((4, 512, 64, 64), 16, 0.2)]  # fmt: skip
 
 
-def captured(run):
-    """A graph of REPEATS calls."""
-    stream = torch.cuda.Stream()
+def captured(run, stream):
+    """A graph of REPEATS calls, captured on the stream on which `run` made what it uses."""
     with torch.cuda.stream(stream):
         run()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=stream):
         for _ in range(REPEATS):
             run()
     return graph
+
+
+def graphs(*case):
+    """A graph for each contender. A backward pass runs on the stream of its forward pass, so that has to be the one
+    that is captured.
+    """
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        runs = contenders(*case)
+    return {name: captured(run, stream) for name, run in runs.items()}
 
 
 def microseconds(graph):
@@ -60,10 +69,10 @@ def main():
     for shape, block, keep_prob in CASES:
         for dtype in (torch.float16, torch.bfloat16, torch.float32):
             for memory_format in (torch.contiguous_format, torch.channels_last):
-                graphs = {n: captured(r) for n, r in contenders(shape, block, keep_prob, dtype, memory_format).items()}
-                times = {n: [] for n in graphs}
+                contending = graphs(shape, block, keep_prob, dtype, memory_format)
+                times = {n: [] for n in contending}
                 for _ in range(ROUNDS):
-                    for n, graph in graphs.items():
+                    for n, graph in contending.items():
                         times[n].append(microseconds(graph))
                 medians = {n: statistics.median(t) for n, t in times.items()}
                 target = 1.15 * medians["copy"] + 5
@@ -73,7 +82,7 @@ def main():
                 figures = ", ".join(f"{n} {t:.1f}" for n, t in medians.items())
                 verdict = ", ".join(f"{n} {'met' if ok else 'MISSED'}" for n, ok in met.items())
                 print(f"{list(shape)} block {block} {dtype} {memory_format}: {figures}; target {target:.1f}: {verdict}")
-                del graphs
+                del contending
                 torch.cuda.empty_cache()
     OUTPUT.parent.mkdir(exist_ok=True)
     report = {"device": name, "torch": torch.__version__, "date": str(datetime.date.today()), "rows": rows}

@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import dropblock_core
-from dropblock_core.stream import threshold_word, thresholds
+from dropblock_core.call import Call
+from dropblock_core.stream import MASK32, Segments, literal_seeds, threshold_word, thresholds
 from dropblock_torch import drop_block, engines
 from tests.shared.grid import grid
 
 pytest.importorskip("triton")
-from dropblock_torch.engines import kernels
+from dropblock_torch.engines import gpu
+from dropblock_torch.engines.kernels import applying, drawing, growing
+from dropblock_torch.engines.plan import Plan
 
 SEED = 2**63 + 5
 
@@ -56,6 +60,8 @@ def agrees(x: torch.Tensor, keep_prob: float, block: Any, **options: Any) -> boo
         ((1, 2, 3, 5, 6), (2, 3, 2), 0.7),
         ((2, 2, 3, 3), 9, 0.5),  # clipped
         ((2, 3, 9, 9), 3, 0.0),
+        ((1, 2, 3, 40), (2, 40), 0.5),  # a block as long as the row
+        ((1, 2, 2, 100), (1, 70), 0.5),  # and one that reaches three words
     ],
 )
 def test_r13_the_kernels_draw_the_mask_of_numpy(shape: tuple[int, ...], block: Any, keep_prob: float) -> None:
@@ -71,6 +77,15 @@ def test_r08_the_kernels_count_over_every_scope_in_both_layouts(
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     assert agrees(x, 0.7, 3, per_channel=per_channel, renorm=renorm)
+
+
+@pytest.mark.parametrize("channels", [32, 33, 96])
+@pytest.mark.parametrize("rank", [4, 5])
+def test_r13_channels_that_lie_side_by_side_fill_words_or_do_not(channels: int, rank: int) -> None:
+    x = activations((2, channels, 2, 3, 5)) if rank == 5 else activations((2, channels, 4, 36))
+    x = x.contiguous(memory_format=torch.channels_last_3d if rank == 5 else torch.channels_last)
+    assert agrees(x, 0.7, 2)
+    assert agrees(x, 0.7, 2, renorm="sample")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
@@ -129,18 +144,66 @@ def test_r14_empty_batches_pass_through_the_operators() -> None:
     assert ops.apply(x, state, scale, [2, 2], True, "tensor", False).shape == x.shape
 
 
-def table_of(keep_prob: float, gamma_scale: float, ratio: float, length: int) -> list[int]:
-    """The table that `prepare` writes for a keep_prob that lives on the device."""
-    table = torch.full((34,), -7, dtype=torch.int64)
-    words, counts = torch.full((5,), -7, dtype=torch.int32), torch.full((3,), -7, dtype=torch.int64)
-    kernels.prepare[(1,)](
-        words, 5, counts, 3, table, table[-1:], 0, length, torch.tensor([keep_prob]), gamma_scale, ratio,
-        KEEP_PROB_IS_HERE=True, BLOCK=8,
+@pytest.mark.parametrize("shape", [(2, 3, 6, 5), (2, 2, 5, 40), (2, 3, 2, 4, 5)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_r13_offsets_of_64_bits_lead_to_the_same_places(
+    shape: tuple[int, ...], per_channel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "LARGE", 1)
+    assert agrees(activations(shape), 0.6, 2, per_channel=per_channel, renorm="map")
+
+
+def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever GPU is the current one: here 0, and the tensors are fake ones of GPU 1."""
+    current, launched = [0], []
+
+    def exchange(device: int) -> int:
+        before, current[0] = current[0], device
+        return before
+
+    class Launcher:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __getitem__(self, grid: Any) -> Any:
+            return lambda *args, **options: launched.append((self.name, current[0]))
+
+    kernels = [(drawing, "draw"), (growing, "grow"), (growing, "count_maps"), (applying, "scale_and_drop")]
+    monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
+    monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
+    for module, name in kernels:
+        monkeypatch.setattr(module, name, Launcher(name))
+    with FakeTensorMode():
+        x, key = torch.empty(2, 3, 8, 8, device="cuda:1"), torch.empty(2, dtype=torch.int64, device="cuda:1")
+        plan = Plan.of(x.shape, (3, 3), True, "map", False)
+        call = Call(0.7, 2, 3, plan.segments, 1.0, False, "map", None, 0, 0, False)
+        state, scale, _ = gpu.mask(key, 0.7, call, plan, torch.float32)
+        assert gpu.apply(x, state, scale, plan).device == x.device
+    assert launched == [(name, 1) for _, name in kernels]
+    assert current == [0]
+
+
+def drawn(t: int, length: int, keep_prob: torch.Tensor | None = None, *numbers: float) -> tuple[list[int], list[int]]:
+    """The table that `draw` writes, and the seeds of four segments of `length` positions."""
+    table, seeds = torch.full((32,), -7, dtype=torch.int64), torch.full((4,), -7, dtype=torch.int32)
+    counts, key = torch.full((3,), -7, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    drawing.draw[(1,)](
+        seeds, table, counts, 3, key, t, length, table if keep_prob is None else keep_prob, *(numbers or (1.0, 1.0)),
+        1, 1, 0, 0, KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=4,
     )  # fmt: skip
-    assert not words.any()
     assert not counts.any()
-    assert table[33] == 0
-    return table[:33].tolist()
+    return table.tolist(), [seed & MASK32 for seed in seeds.tolist()]
+
+
+def literal(t: int, length: int) -> list[int]:
+    """The seeds of the first four segments of a sample, by the words of the specification."""
+    segments = Segments.of((1, length), (1, 1))
+    assert segments.length == length
+    seeds = [0] * 4
+    if t:
+        for c, _, column in literal_seeds(0, 0, 4, segments, t / 2**32):
+            seeds[c] |= 1 << column
+    return seeds
 
 
 def traced_threshold_word(keep_prob: float, gamma_scale: float, ratio: float) -> int:
@@ -157,18 +220,13 @@ def traced_threshold_word(keep_prob: float, gamma_scale: float, ratio: float) ->
 def test_r13_a_keep_prob_on_the_device_follows_the_rule_of_traced_values(
     keep_prob: float, gamma_scale: float, ratio: float
 ) -> None:
-    *table, draws = table_of(keep_prob, gamma_scale, ratio, 24)
+    table, seeds = drawn(0, 24, torch.tensor([keep_prob]), gamma_scale, ratio)
     t = traced_threshold_word(keep_prob, gamma_scale, ratio)
-    assert draws == (24 if t else 0)
+    assert seeds == literal(t, 24)
     if t:
         assert table == thresholds(t, 24) + [0] * 8
 
 
 def test_r13_a_keep_prob_on_the_host_gives_the_table_of_the_specification() -> None:
-    table = torch.empty(34, dtype=torch.int64)
     t = threshold_word(0.3)
-    kernels.prepare[(1,)](
-        torch.empty(1, dtype=torch.int32), 1, torch.empty(1, dtype=torch.int64), 1, table, table[-1:], t, 32,
-        table, 1.0, 1.0, KEEP_PROB_IS_HERE=False, BLOCK=1,
-    )  # fmt: skip
-    assert table[:33].tolist() == [*thresholds(t, 32), 32]
+    assert drawn(t, 32) == (thresholds(t, 32), literal(t, 32))

@@ -14,18 +14,18 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from dropblock_torch.engines import kernels
+from dropblock_torch.engines.kernels import applying, drawing, growing
 
 backend, arch, warp, binary, *dtypes = sys.argv[1:]
 target = GPUTarget(backend, int(arch) if arch.isdigit() else arch, int(warp))
-POINTERS = dict(words_ptr="*i32", counts_ptr="*i64", dropped_ptr="*i64", table_ptr="*i64", ticket_ptr="*i64",
+POINTERS = dict(seeds_ptr="*i32", words_ptr="*i32", counts_ptr="*i64", dropped_ptr="*i64", table_ptr="*i64",
                 key_ptr="*i64", keep_prob_ptr="*fp32", scale_ptr="*fp32")
-NUMBERS = dict(t="i64", span="i64", stride_n="i64", n_units="i64", gamma_scale="fp32", ratio="fp32")
+NUMBERS = dict(gamma_scale="fp32", ratio="fp32")
 
 def compiled(kernel, constants, **types):
     types = POINTERS | NUMBERS | types
     signature = {a: "constexpr" if a in constants else types.get(a, "i32") for a in kernel.arg_names}
-    wide = {(kernel.arg_names.index(a),): [["tt.divisibility", 16]] for a in ("x_ptr", "y_ptr", "n_units")
+    wide = {(kernel.arg_names.index(a),): [["tt.divisibility", 16]] for a in ("x_ptr", "y_ptr", "units_a_sample")
             if a in kernel.arg_names}
     values = {(kernel.arg_names.index(a),): value for a, value in constants.items()}
     made = triton.compile(ASTSource(kernel, signature, constexprs=values, attrs=wide), target=target)
@@ -33,16 +33,18 @@ def compiled(kernel, constants, **types):
     return made.asm
 
 for here in (True, False):
-    compiled(kernels.prepare, dict(KEEP_PROB_IS_HERE=here, BLOCK=2048))
-compiled(kernels.draw_and_grow, dict(RUNS=8, BLOCK=32))
-compiled(kernels.count, dict(SCOPES=1, WORDS=2048))
-compiled(kernels.count, dict(SCOPES=64, WORDS=32), scale_ptr="*fp64")
+    compiled(drawing.draw, dict(KEEP_PROB_IS_HERE=here, BLOCK=128))
+compiled(growing.grow, dict(PIECES=4, LONG_ROWS=False, LARGE=False, COUNTS="tensor", WORDS=256))
+compiled(growing.grow, dict(PIECES=2, LONG_ROWS=True, LARGE=True, COUNTS="sample", WORDS=256), scale_ptr="*fp64")
+compiled(growing.grow_across, dict(COUNTS="tensor", WORDS=8))
+compiled(growing.grow_bits, dict(COUNTS="none", WORDS=16))
+compiled(growing.count_maps, dict(SCOPES=64, WORDS=16))
 for dtype in dtypes:
     for shared, scope, last in ((False, "tensor", False), (True, "sample", True), (False, "map", False)):
         wide = "*fp64" if dtype == "fp64" else "*fp32"
-        constants = dict(SHARED=shared, SCOPE=scope, CHANNELS_LAST=last, ROWS=64)
-        asm = compiled(kernels.scale_and_drop, constants, x_ptr=f"*{dtype}", y_ptr=f"*{dtype}", scale_ptr=wide)
-        if "ptx" in asm and scope == "tensor" and dtype != "fp64":
+        constants = dict(SHARED=shared, SCOPE=scope, CHANNELS_LAST=last, LARGE=False, ROWS=64)
+        asm = compiled(applying.scale_and_drop, constants, x_ptr=f"*{dtype}", y_ptr=f"*{dtype}", scale_ptr=wide)
+        if "ptx" in asm and dtype != "fp64":
             # One read and one write a unit, sixteen bytes at a time.
             assert asm["ptx"].count("ld.global.v4.b32") == asm["ptx"].count("st.global.v4.b32") > 0
             assert "st.global.b" not in asm["ptx"]
@@ -51,7 +53,7 @@ print("compiled")
 ALL = ["fp16", "bf16", "fp32", "fp64"]
 
 
-# A process takes seconds for each of the three kernels of a dtype.
+# A process takes seconds for its kernels.
 @pytest.mark.parametrize(
     ("target", "dtypes"),
     [

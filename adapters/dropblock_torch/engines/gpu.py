@@ -4,7 +4,9 @@
 The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory.
 """
 
-from math import prod
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 import triton
@@ -13,13 +15,20 @@ from torch import Tensor
 from dropblock_core.call import Call
 from dropblock_core.gamma import area_ratio
 from dropblock_core.stream import threshold_word
-from dropblock_torch.engines import kernels
+from dropblock_torch.engines.kernels import applying, drawing, growing
 from dropblock_torch.engines.plan import Mask, Plan, as_rows
 
 WAITS = False
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # The interpreter runs one program after the other, each operation on NumPy arrays: there, few large ones are fast.
 LARGEST = 2**20 if triton.knobs.runtime.interpret else 2**11
+
+
+# From so many units of a sample on, offsets in it take 64 bits.
+LARGE = 2**30
 
 
 def _block(needed: int, largest: int) -> int:
@@ -27,72 +36,117 @@ def _block(needed: int, largest: int) -> int:
     return min(triton.next_power_of_2(max(needed, 1)), largest)
 
 
+def _on_its_device(run: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
+    """`run` with the device of its first tensor as the current one, since that is where Triton launches."""
+
+    @wraps(run)
+    def launch(tensor: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.cuda.device_of(tensor):
+            return run(tensor, *args, **kwargs)
+
+    return launch
+
+
 def state_bytes(plan: Plan) -> int:
-    """One bit a unit, rounded up to whole words."""
-    return -(-plan.samples * plan.maps * plan.units // 32) * 4
+    """One bit a unit, rounded up to whole words in each sample."""
+    return plan.samples * _words_a_sample(plan) * 4
 
 
+def _words_a_sample(plan: Plan) -> int:
+    return triton.cdiv(plan.maps * plan.units, 32)
+
+
+@_on_its_device
 def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     segments, device = plan.segments, key.device
-    state = torch.empty(state_bytes(plan), dtype=torch.uint8, device=device)
-    if call.fixed_scale is None:
-        dropped = torch.empty(plan.scopes, dtype=torch.int64, device=device)
-        scale = torch.empty(plan.scopes, dtype=dtype, device=device)
-    else:
-        _, scale, dropped = Mask(state, call.fixed_scale, None).tensors(dtype)
-    words = state.view(torch.int32)
-    work = torch.empty(kernels.TABLE.value + 2, dtype=torch.int64, device=device)
-    table, ticket = work, work[-1:]
-    is_here = isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
-    t = 0 if is_here else threshold_word(call.gamma)
-    cleared = max(words.numel(), dropped.numel())
-    block = _block(cleared, LARGEST)
-    kernels.prepare[(triton.cdiv(cleared, block),)](
-        words, words.numel(), dropped, dropped.numel(), table, ticket, t,
-        segments.length, keep_prob if is_here else table, call.gamma_scale, area_ratio(segments.block, segments.feat),
-        KEEP_PROB_IS_HERE=is_here, BLOCK=block,
-    )  # fmt: skip
-    *strides, unit = _strides(plan)
-    _, runs_h, runs_w = sides = (1,) * (3 - len(segments.block)) + segments.block
-    run_length = 1
-    if unit == 1:  # units of a row lie side by side
-        runs_w, run_length = 1, sides[-1]
-    runs = prod(sides) // run_length
     groups = triton.cdiv(plan.maps * segments.per_map, 4)
-    block, run_block = _block(plan.samples * groups, LARGEST // 64), _block(runs, 8)
-    kernels.draw_and_grow[(triton.cdiv(plan.samples * groups, block),)](
-        words, table, key, plan.maps, segments.per_map, segments.rows, segments.width, segments.packed,
-        segments.cuts, (1, *segments.valid)[-2], call.sample_offset, call.stream, runs, run_length, runs_h,
-        runs_w, *strides, unit, plan.samples, groups, RUNS=run_block, BLOCK=block,
+    seeds = torch.empty(plan.samples * groups * 4, dtype=torch.int32, device=device)
+    table = torch.empty(drawing.TABLE.value, dtype=torch.int64, device=device)
+    counts = torch.empty(plan.scopes + 1, dtype=torch.int64, device=device)  # and behind them a ticket
+    scale = torch.empty(plan.scopes, dtype=dtype, device=device)
+    is_here = isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
+    lanes = max(plan.samples * groups, counts.numel())
+    block = _block(lanes, LARGEST // 16)
+    drawing.draw[(triton.cdiv(lanes, block),)](
+        seeds, table, counts, counts.numel(), key, 0 if is_here else threshold_word(call.gamma), segments.length,
+        keep_prob if is_here else scale, call.gamma_scale, area_ratio(segments.block, segments.feat), plan.samples,
+        groups, call.sample_offset, call.stream, KEEP_PROB_IS_HERE=is_here, BLOCK=block,
     )  # fmt: skip
-    if dropped.numel():
-        span = call.count
-        across = span // 32 + 2  # words that a scope may touch
-        block = _block(across, LARGEST)
-        scopes = _block(plan.scopes, LARGEST // block)
-        chunks = triton.cdiv(across, block)
-        kernels.count[(triton.cdiv(plan.scopes, scopes) * chunks,)](
-            words, dropped, scale, ticket, span, plan.scopes, chunks, SCOPES=scopes, WORDS=block
-        )
-    return Mask(state, scale, dropped)
+    state = torch.empty(state_bytes(plan), dtype=torch.uint8, device=device)
+    if call.fixed_scale is not None:
+        scale.fill_(call.fixed_scale)
+        _grow(state, seeds, counts, scale, plan, "none", 0)
+        return Mask(state, scale, None)
+    scope = _scope(plan)
+    _grow(state, seeds, counts, scale, plan, "none" if scope == "map" else scope, call.count)
+    if scope == "map":
+        block = _block(plan.units // 32 + 2, LARGEST // 2)
+        scopes = _block(plan.scopes, LARGEST // 2 // block)
+        growing.count_maps[(triton.cdiv(plan.scopes, scopes),)](
+            state.view(torch.int32), counts, scale, plan.scopes, plan.maps, _words_a_sample(plan), plan.units,
+            SCOPES=scopes, WORDS=block,
+        )  # fmt: skip
+    return Mask(state, scale, counts.narrow(0, 0, plan.scopes))
 
 
+def _grow(state: Tensor, seeds: Tensor, counts: Tensor, scale: Tensor, plan: Plan, scope: str, count: int) -> None:
+    """Line 6, and line 8's counts over `scope`, of `count` units."""
+    segments = plan.segments
+    (_, height, row), valid, sides = (_three(sizes) for sizes in (segments.feat, segments.valid, segments.block))
+    packs, lines, words = segments.packed or 1, plan.units // row, _words_a_sample(plan)
+    if not plan.channels_last or plan.maps == 1:
+        block = _block(words, LARGEST // 8)
+        chunks = parts = triton.cdiv(words, block)
+        kernel = growing.grow
+        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
+    elif plan.maps % 32 == 0:
+        block = _block(plan.maps // 32, LARGEST // 256)
+        chunks = triton.cdiv(plan.maps // 32, block)
+        kernel, parts, options = growing.grow_across, lines * chunks, {}
+    else:
+        block = _block(words, LARGEST // 128)
+        chunks = parts = triton.cdiv(words, block)
+        kernel, options = growing.grow_bits, {}
+    kernel[(plan.samples * parts,)](
+        state.view(torch.int32), seeds, counts, scale, plan.samples, chunks, words, plan.maps, segments.per_map,
+        seeds.numel() // plan.samples // 4, lines, row, count, *_magic(row), *_magic(lines), height, segments.width,
+        packs, segments.cuts, *valid[:2], *sides, triton.cdiv(sides[2] - 1, 32),
+        (min(sides[1], valid[1]) + packs - 2) // packs + 1,  # segments that hold the anchors above a unit
+        *_magic(height), *_magic(packs), COUNTS=scope, WORDS=block, **options,
+    )  # fmt: skip
+
+
+@_on_its_device
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
     x, out, y = as_rows(x, plan)
-    scope = "tensor" if plan.scopes == 1 else "sample" if plan.scopes == plan.samples else "map"
-    rows = _block(triton.cdiv(x.numel(), 32), LARGEST // 32)
-    kernels.scale_and_drop[(triton.cdiv(x.numel(), 32 * rows),)](
-        x, out, state.view(torch.int32), scale, x.numel(), plan.units, plan.channels, SHARED=plan.maps != plan.channels,
-        SCOPE=scope, CHANNELS_LAST=plan.channels_last, ROWS=rows,
+    units_a_sample = plan.channels * plan.units
+    divisor = plan.channels if plan.channels_last else plan.units
+    rows = _block(triton.cdiv(units_a_sample, 32), LARGEST // 32)
+    chunks = triton.cdiv(units_a_sample, 32 * rows)
+    applying.scale_and_drop[(plan.samples * chunks,)](
+        x, out, state.view(torch.int32), scale, units_a_sample, _words_a_sample(plan), chunks, divisor,
+        *_magic(divisor), SHARED=plan.maps != plan.channels, SCOPE=_scope(plan), CHANNELS_LAST=plan.channels_last,
+        LARGE=units_a_sample >= LARGE, ROWS=rows,
     )  # fmt: skip
     return y if out is y else y.copy_(out)
 
 
-def _strides(plan: Plan) -> list[int]:
-    """Bits from one sample, map, plane, row and unit to the next."""
-    feat = (1,) * (3 - len(plan.segments.feat)) + plan.segments.feat
-    apart = plan.channels if plan.channels_last and plan.maps == plan.channels else 1
-    spatial = [apart * prod(feat[axis + 1 :]) for axis in range(3)]
-    return [plan.maps * plan.units, 1 if apart > 1 else plan.units, *spatial]
+def _scope(plan: Plan) -> str:
+    """What one factor of line 8 serves."""
+    return "tensor" if plan.scopes == 1 else "sample" if plan.scopes == plan.samples else "map"
+
+
+def _three(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of the three axes of space, where there may be fewer."""
+    return (1,) * (3 - len(sizes)) + sizes
+
+
+def _magic(divisor: int) -> tuple[int, int]:
+    """A factor and a shift with ``i // divisor == ((i * factor >> 32) + i) >> shift`` for 0 <= i < 2^31.
+
+    Granlund and Montgomery, "Division by invariant integers using multiplication", PLDI 1994, section 4.
+    """
+    shift = (divisor - 1).bit_length()
+    return ((2**shift - divisor) << 32) // divisor + 1, shift
