@@ -47,10 +47,10 @@ class Plan:
         RuntimeError: :meth:`apply` finds that the model has changed, as it has once the plan was applied.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
-    >>> plan = plan_dropblock(nn.ModuleDict({"stem": net}), where="stem", skip=False)
+    >>> plan = plan_dropblock(nn.Sequential(net), where="0", skip=False)
     >>> plan
-    place   layer behind  block  keep_prob  gamma_scale  stream
-    stem.1  BatchNorm2d       7        0.9            1       0
+    place  layer behind  block  keep_prob  gamma_scale  stream
+    0.1    BatchNorm2d       7        0.9            1       0
     >>> plan.apply()
     [DropBlock2d(keep_prob=0.9, block_size=7)]
     """

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from dropblock_torch.placement.hooks import OWNED
 from dropblock_torch.placement.tracing import trace
 
-_ADDITIONS = {"add", "iadd"}
+_ADDITIONS = {"add", "iadd", "add_"}
 
 
 def sums(graph: fx.Graph) -> list[fx.Node]:
