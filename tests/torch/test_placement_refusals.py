@@ -33,7 +33,7 @@ def state(net: nn.Module) -> list[Any]:
         (
             {"groups": (2, 3)},
             ValueError,
-            r"^model is a Sequential without blocks in a layer2: pass other groups, or .* as in where=Where",
+            r"^model is a Sequential without blocks in a layer2: pass other groups, or .* where=; it has layer3, layer4$",
         ),
         ({"keep_prob": 1.5}, ValueError, r"^keep_prob=1\.5 is outside"),
         ({"block_size": 0}, ValueError, r"^block_size=0 is below 1"),

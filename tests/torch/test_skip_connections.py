@@ -151,7 +151,7 @@ def placed(case: str) -> tuple[Any, Any, Drops]:
     plan = plan_dropblock(net, where="block", block_size=3, keep_prob=0.6, seed=1)
     plan.apply()
     drops = {
-        p.path.removeprefix("block.") if p.path != "block" else p.what.removeprefix("identity skip "): p.layer
+        p.path.removeprefix("block.") if p.path != "block" else p.what.removeprefix("skip: the identity, "): p.layer
         for p in plan.places
     }
     assert len(drops) == len(plan.places) == CASES[case][2]

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from dropblock_torch.modules import DropBlock2d, DropBlock3d
 from dropblock_torch.placement.plan import plan_dropblock
 from dropblock_torch.placement.where import Where
 
@@ -19,7 +20,7 @@ def add_dropblock(
     *,
     where: str | Where | Iterable[str | Where] | None = None,
     **options: Any,
-) -> list[Any]:
+) -> list[DropBlock2d | DropBlock3d]:
     """Put DropBlock where the paper has it into a network that exists already, in place.
 
     In each residual block of `groups`, one layer after every convolution's norm and one on the skip connection (section

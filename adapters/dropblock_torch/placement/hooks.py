@@ -58,8 +58,8 @@ def _owner(model: nn.Module, path: str) -> str:
 
 def _walks_children(module: nn.Module) -> bool:
     """Whether ``forward`` calls whatever children there are, so that one more would run, and be in the way."""
-    forward = inspect.unwrap(type(module).forward)
-    return isinstance(module, _CONTAINERS) or bool(_WALKS & set(forward.__code__.co_names))
+    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return isinstance(module, _CONTAINERS) or code is None or bool(_WALKS & set(code.co_names))
 
 
 # The hooks are functions of a module, not closures, so that a copied or unpickled model uses layers of its own.

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A plan: which layers go where, to be read first and applied then."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
+from itertools import combinations, count
 from typing import Any
 
 from torch import nn
@@ -24,7 +23,7 @@ class Place:
     Args:
         path: the dotted name of a module of the model: the one that the layer follows, the empty one that it fills, or
             the block whose sum it goes into.
-        what: what the layer comes behind, in words.
+        what: what is there, in words.
         layer: the layer.
         site: how it gets there.
     """
@@ -49,8 +48,8 @@ class Plan:
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
     >>> plan = plan_dropblock(nn.Sequential(net), where="0", skip=False)
     >>> plan
-    place  layer behind  block  keep_prob  gamma_scale  stream
-    0.1    BatchNorm2d       7        0.9            1       0
+    place  where              block  keep_prob  gamma_scale  stream
+    0.1    after BatchNorm2d      7        0.9            1       0
     >>> plan.apply()
     [DropBlock2d(keep_prob=0.9, block_size=7)]
     """
@@ -59,7 +58,7 @@ class Plan:
     places: tuple[Place, ...]
     modules: tuple[tuple[str, nn.Module], ...]
 
-    def apply(self) -> list[Any]:
+    def apply(self) -> list[DropBlock2d | DropBlock3d]:
         """Put the layers into the model, in place, and return them, in the order of the table.
 
         Raises:
@@ -75,7 +74,7 @@ class Plan:
         return [place.layer for place in self.places]
 
     def __str__(self) -> str:
-        table = [("place", "layer behind", "block", "keep_prob", "gamma_scale", "stream"), *map(_cells, self.places)]
+        table = [("place", "where", "block", "keep_prob", "gamma_scale", "stream"), *map(_cells, self.places)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         return "\n".join(
             "  ".join(
@@ -123,9 +122,9 @@ def plan_dropblock(
     >>> head = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.SiLU())
     >>> model = nn.Sequential(block, head)
     >>> plan_dropblock(model, where=Where(("0", "1"), skip=False), block_size=5)
-    place  layer behind  block  keep_prob  gamma_scale  stream
-    0.1    BatchNorm2d       5        0.9            1       0
-    1.2    SiLU              5        0.9            1       1
+    place  where              block  keep_prob  gamma_scale  stream
+    0.1    after BatchNorm2d      5        0.9            1       0
+    1.2    after SiLU             5        0.9            1       1
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"{validate.shown('model', model)} is not a torch.nn.Module: pass the model")
@@ -179,16 +178,14 @@ def _of_where(where: Any, skip: bool) -> list[Where]:
 
 
 def _sites(model: nn.Module, wanted: list[Where]) -> list[tuple[Region, Site]]:
-    traces, found = Traces(), []
-    for where in wanted:
-        for region in regions(model, where):
-            _refuse_dropblock(region)
-            found += [(region, site) for site in sites(model, region, where, traces)]
-    places = Counter((site.path, site.what) for _, site in found)
-    for (path, _), times in places.items():
-        if times > 1:
-            raise ValueError(f"where means {path} {times} times: name parts that do not overlap")
-    return found
+    found = [(where, region) for where in wanted for region in regions(model, where)]
+    for (_, one), (_, other) in combinations(found, 2):
+        if f"{one.path}.".startswith(f"{other.path}.") or f"{other.path}.".startswith(f"{one.path}."):
+            raise ValueError(f"where means {one.path} and {other.path}: name parts that do not overlap")
+    for _, region in found:
+        _refuse_dropblock(region)
+    traces, seen = Traces(), set[nn.Module]()
+    return [(region, site) for where, region in found for site in sites(model, region, where, traces, seen)]
 
 
 def _refuse_dropblock(region: Region) -> None:

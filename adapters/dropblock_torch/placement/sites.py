@@ -16,13 +16,15 @@ from dropblock_torch.placement.where import ITSELF, Region, Where
 Site = After | Operand | Seat
 
 
-def sites(model: nn.Module, region: Region, where: Where, traces: Traces) -> list[Site]:
+def sites(model: nn.Module, region: Region, where: Where, traces: Traces, seen: set[nn.Module]) -> list[Site]:
     """All sites of a region, in the order of its modules; in a block those on its skip connections are the last.
+
+    A module that the model holds in several places is passed over once it is in `seen`: its layer runs in all of them.
 
     Raises:
         ValueError: there are none, or a skip connection is asked for and cannot be found.
     """
-    walk = _Walk(model, where, traces)
+    walk = _Walk(model, where, traces, seen)
     found = list(walk.sites(region.path, region.module))
     kind = type(region.module).__name__
     if len(found) == walk.skips:
@@ -42,11 +44,14 @@ _REMEDY = "pass skip=False, or write DropBlock2d into its forward instead"
 class _Walk:
     """One pass over a region, which counts the skip connections."""
 
-    def __init__(self, model: nn.Module, where: Where, traces: Traces) -> None:
-        self.model, self.where, self.traces = model, where, traces
+    def __init__(self, model: nn.Module, where: Where, traces: Traces, seen: set[nn.Module]) -> None:
+        self.model, self.where, self.traces, self.seen = model, where, traces, seen
         self.skips = 0
 
     def sites(self, path: str, module: nn.Module, is_part: bool = True, is_in_block: bool = False) -> Iterator[Site]:
+        if module in self.seen:
+            return
+        self.seen.add(module)
         if is_part if self.where.after == ITSELF else KINDS[self.where.after](module):
             yield _behind(self.model, path, module, self.traces)
         if is_norm(module) or not any(True for _ in module.children()):  # a norm of timm has its activation inside
@@ -76,13 +81,13 @@ class _Walk:
 
 def _behind(model: nn.Module, path: str, module: nn.Module, traces: Traces) -> After:
     """Behind a module, and behind the activation that follows it where DropBlock does not commute with that one."""
-    what = type(module).__name__
+    what = f"after {type(module).__name__}"
     own = getattr(module, "act", None)  # a norm of timm with its activation
     if isinstance(own, nn.Module) and not isinstance(own, nn.Identity):
         return After(model, path, what, overwrites=False)
     if is_norm(module) or is_convolution(module):
         activation, name = smooth_after(model, path, traces)
         if activation is not None:
-            return After(model, activation, name, overwrites=False)
+            return After(model, activation, f"after {name}", overwrites=False)
         return After(model, path, f"{what}, before {name}" if name else what, overwrites=True)
     return After(model, path, what, overwrites=False)

@@ -17,7 +17,7 @@ class Seat:
 
     model: nn.Module
     path: str
-    what: str = "identity skip"
+    what: str = "skip: the identity"
     overwrites: bool = False
 
     @property
@@ -94,13 +94,13 @@ def _place(
     prefix = f"{path}." if path else ""
     if operand.op == "call_module" and len(operand.users) == 1 and len(calls(graph, str(operand.target))) == 1:
         module = block.get_submodule(str(operand.target))
-        what = "identity skip" if isinstance(module, nn.Identity) else "projection, the skip"
+        what = "skip: the identity" if isinstance(module, nn.Identity) else "skip: the projection"
         last = list(module.modules())[-1]
         return After(model, f"{prefix}{operand.target}", what, overwrites=is_norm(last) or is_convolution(last))
     for name in _empty(block):
         if _seats(block, name, operand, number):
             return Seat(model, f"{prefix}{name}")
-    return Operand(model, path, f"identity skip beside {other.target}", number, side)
+    return Operand(model, path, f"skip: the identity, beside {other.name}", number, side)
 
 
 def _empty(block: nn.Module) -> list[str]:

@@ -98,7 +98,7 @@ def _group(model: nn.Module, number: int) -> str:
     if path is None or not any(True for _ in model.get_submodule(path).children()):
         raise ValueError(
             f"model is a {type(model).__name__} without blocks in a layer{number}: pass other groups, or name the "
-            f"modules that DropBlock goes into, as in where=Where({_example(model)!r}, last=0.5)"
+            f"modules that DropBlock goes into by where=; it has {_offer(model, [])}"
         )
     return path
 
@@ -111,16 +111,17 @@ def _matches(model: nn.Module, pattern: str) -> list[str]:
     depth = len(wanted)
     while depth and not any(_fits(path.split("."), wanted[:depth]) for path, _ in model.named_modules() if path):
         depth -= 1
-    offered = [path for path, _ in model.named_modules() if path and _fits(path.split("."), [*wanted[:depth], "*"])]
     raise ValueError(
         f"where names {pattern!r}, and model, a {type(model).__name__}, has no such module; it has "
-        f"{', '.join(offered[:12]) or 'none at all'}{', ...' if len(offered) > 12 else ''}"
+        f"{_offer(model, wanted[:depth])}"
     )
+
+
+def _offer(model: nn.Module, parents: list[str]) -> str:
+    """The names of the modules right below those that match, for a message."""
+    offered = [path for path, _ in model.named_modules() if path and _fits(path.split("."), [*parents, "*"])]
+    return (", ".join(offered[:12]) or "none") + ", ..." * (len(offered) > 12)
 
 
 def _fits(path: list[str], wanted: list[str]) -> bool:
     return len(path) == len(wanted) and all(map(fnmatchcase, path, wanted))
-
-
-def _example(model: nn.Module) -> str:
-    return next((name for name, child in model.named_children() if any(True for _ in child.children())), "name")
