@@ -56,11 +56,6 @@ def said_lines(text: str) -> list[str]:
     return "\n".join(comment or block for comment, block in said).splitlines()
 
 
-def test_readme_snippets_run_and_print_what_they_say() -> None:
-    pytest.importorskip("torch")
-    assert run_snippets(README).split()[:2] == ["0.9071", "0.9000"]
-
-
 def test_the_readmes_picture_is_what_its_script_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     pictures = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
@@ -227,28 +222,6 @@ def seeds_on_whole_map(g: float, block: int, feat: int) -> float:
     """The expected drop fraction where every unit is an anchor, as the centre of a block that may hang over."""
     axis = np.array([sum(0 <= i - offset + block // 2 < feat for offset in range(block)) for i in range(feat)])
     return float(np.mean(1 - (1 - g) ** np.multiply.outer(axis, axis)))
-
-
-def test_the_table_of_wrong_layers_is_the_exact_law() -> None:
-    rows = [line.split("|") for line in README.splitlines() if re.match(r"\|.*\| \d+x\d+ \|", line)]
-    said = [(row[2].strip(), row[3].strip(" *")) for row in rows]
-    drops = [
-        1 - expected_keep(gamma(0.9, 7, 7), 7, 7),
-        1 - expected_keep(gamma(0.9, 7, 14), 7, 14),
-        seeds_on_whole_map(gamma(0.9, 7, 7), 7, 7),
-        seeds_on_whole_map(gamma(0.9, 7, 14), 7, 14),
-        seeds_on_whole_map(0.1 / 7**2, 7, 14),
-        seeds_on_whole_map(0.1 / 7**4, 7, 14),
-    ]
-    maps = ["7x7", "14x14", "7x7", "14x14", "14x14", "14x14"]
-    digits = [1, 1, 1, 1, 1, 2]
-    assert said == [(m, f"{100 * drop:.{d}f}%") for m, drop, d in zip(maps, drops, digits, strict=True)]
-
-
-def test_readme_mutants_are_there() -> None:
-    """The faults the README says the suite kills."""
-    for name in ("CountsInFloat16", "MultipliesByMask", "EvaluationAdvances", "NeverDropsInBfloat16"):
-        assert name in MUTANTS
 
 
 def test_commands_in_the_documents_exist() -> None:
