@@ -33,6 +33,15 @@ FLOORS = {
         ["placement"],
         ["__init__", "trainers"],
     ],
+    "adapters/dropblock_torch/placement": [
+        ["recipes", "tracing", "hooks"],
+        ["norms", "sums"],
+        ["where", "skips"],
+        ["sites"],
+        ["plan"],
+        ["add"],
+        ["__init__"],
+    ],
 }
 
 
