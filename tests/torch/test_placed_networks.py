@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from dropblock_core import LinearSchedule
 from dropblock_torch import KeepProbScheduler, add_dropblock, drop_block
+from tests.docs.test_docs import run_snippets, said_lines
+from tests.shared.generated import read_generated
 
-from .networks import NETWORKS, Network, outputs, without_extension
+from .networks import COMMAND, DOCUMENT, NETWORKS, Network, outputs, table, without_extension
 
 
 class Run:
@@ -110,3 +112,11 @@ def test_each_network_of_the_table(network: Network, monkeypatch: pytest.MonkeyP
     assert_equal(list(run.model.state_dict().values()), list(resumed.model.state_dict().values()))
     run.model.eval()
     assert different[0].isfinite().all()
+
+
+# PyTorch's own modules warn so when its compiler is first imported.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_the_document_has_this_table_and_says_what_its_snippets_print() -> None:
+    text = DOCUMENT.read_text()
+    assert read_generated(DOCUMENT, COMMAND) == table()
+    assert run_snippets(text).splitlines() == said_lines(text)
