@@ -33,6 +33,7 @@ class Network:
     create: Callable[[], Any]
     call: str
     layers: int
+    marks: Any = ()
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -172,7 +173,9 @@ NETWORKS = [
     Network("torchvision", "FCOS", partial(_one_stage, detection.FCOS, nn.BatchNorm2d), DETECTOR, 12),
     Network("torchvision", "Faster R-CNN", partial(_two_stages, detection.FasterRCNN), DETECTOR, 12),
     Network("torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), NECK, 2),
-    Network("torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), MASK_HEAD, 2),
+    Network(
+        "torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), MASK_HEAD, 2, pytest.mark.exhaustive
+    ),
     Network("torchvision", "FCOS", partial(_one_stage, detection.FCOS, FROZEN), DENSE_HEAD, 8),
     Network("torchvision", "FCN", partial(_segmentation, segmentation.FCN, segmentation.fcn.FCNHead), HEAD, 1),
     Network(
@@ -182,7 +185,14 @@ NETWORKS = [
         HEAD,
         6,
     ),
-    Network("segmentation_models_pytorch", "U-Net", _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)), GROUPS, 12),
+    Network(
+        "segmentation_models_pytorch",
+        "U-Net",
+        _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)),
+        GROUPS,
+        12,
+        pytest.mark.exhaustive,
+    ),
     Network("segmentation_models_pytorch", "U-Net", _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)), DECODER, 10),
     Network("segmentation_models_pytorch", "DeepLabV3+", _smp("DeepLabV3Plus", decoder_channels=32), DECODER, 8),
 ]

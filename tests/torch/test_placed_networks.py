@@ -82,7 +82,9 @@ def follows(layer: Any, network: Network) -> list[bool]:
     return right
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: f"{n.library}-{n.name}-{n.call}")
+@pytest.mark.parametrize(
+    "network", [pytest.param(n, id=f"{n.library}-{n.name}-{n.call}", marks=n.marks) for n in NETWORKS]
+)
 def test_each_network_of_the_table(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     without_extension(monkeypatch)
     original, run = created(network), Run(network)
