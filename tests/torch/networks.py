@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from dropblock_conformance.subjects.third_party.import_torchvision import import_torchvision
 from dropblock_torch import Where
+from tests.shared.generated import write_generated
 
 torchvision = import_torchvision()
 timm = importlib.import_module("timm")  # these import torchvision in their turn
@@ -31,6 +33,7 @@ class Network:
     create: Callable[[], Any]
     call: str
     layers: int
+    marks: Any = ()
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -170,7 +173,9 @@ NETWORKS = [
     Network("torchvision", "FCOS", partial(_one_stage, detection.FCOS, nn.BatchNorm2d), DETECTOR, 12),
     Network("torchvision", "Faster R-CNN", partial(_two_stages, detection.FasterRCNN), DETECTOR, 12),
     Network("torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), NECK, 2),
-    Network("torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), MASK_HEAD, 2),
+    Network(
+        "torchvision", "Mask R-CNN", partial(_two_stages, detection.MaskRCNN), MASK_HEAD, 2, pytest.mark.exhaustive
+    ),
     Network("torchvision", "FCOS", partial(_one_stage, detection.FCOS, FROZEN), DENSE_HEAD, 8),
     Network("torchvision", "FCN", partial(_segmentation, segmentation.FCN, segmentation.fcn.FCNHead), HEAD, 1),
     Network(
@@ -180,7 +185,29 @@ NETWORKS = [
         HEAD,
         6,
     ),
-    Network("segmentation_models_pytorch", "U-Net", _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)), GROUPS, 12),
+    Network(
+        "segmentation_models_pytorch",
+        "U-Net",
+        _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)),
+        GROUPS,
+        12,
+        pytest.mark.exhaustive,
+    ),
     Network("segmentation_models_pytorch", "U-Net", _smp("Unet", decoder_channels=(32, 16, 16, 8, 8)), DECODER, 10),
     Network("segmentation_models_pytorch", "DeepLabV3+", _smp("DeepLabV3Plus", decoder_channels=32), DECODER, 8),
 ]
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "placement.md"
+COMMAND = "python -m tests.torch.networks"
+
+
+def table() -> str:
+    """The rows as docs/placement.md has them."""
+    rows = [("Library", "Network", "`add_dropblock(model, ...)`", "Layers"), ("---", "---", "---", "---")]
+    rows += [(n.library, n.name, f"`{n.call}`", str(n.layers)) for n in NETWORKS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    write_generated(DOCUMENT, COMMAND, table())

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from dropblock_core import LinearSchedule
 from dropblock_torch import KeepProbScheduler, add_dropblock, drop_block
+from tests.docs.test_docs import run_snippets, said_lines
+from tests.shared.generated import read_generated
 
-from .networks import NETWORKS, Network, outputs, without_extension
+from .networks import COMMAND, DOCUMENT, NETWORKS, Network, outputs, table, without_extension
 
 
 class Run:
@@ -80,7 +82,9 @@ def follows(layer: Any, network: Network) -> list[bool]:
     return right
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: f"{n.library}-{n.name}-{n.call}")
+@pytest.mark.parametrize(
+    "network", [pytest.param(n, id=f"{n.library}-{n.name}-{n.call}", marks=n.marks) for n in NETWORKS]
+)
 def test_each_network_of_the_table(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     without_extension(monkeypatch)
     original, run = created(network), Run(network)
@@ -110,3 +114,11 @@ def test_each_network_of_the_table(network: Network, monkeypatch: pytest.MonkeyP
     assert_equal(list(run.model.state_dict().values()), list(resumed.model.state_dict().values()))
     run.model.eval()
     assert different[0].isfinite().all()
+
+
+# PyTorch's own modules warn so when its compiler is first imported.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_the_document_has_this_table_and_says_what_its_snippets_print() -> None:
+    text = DOCUMENT.read_text()
+    assert read_generated(DOCUMENT, COMMAND) == table()
+    assert run_snippets(text).splitlines() == said_lines(text)

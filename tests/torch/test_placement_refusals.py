@@ -1,12 +1,13 @@
 """What add_dropblock refuses, in words, leaving the model as it was."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from torch import nn
 
-from dropblock_torch import DropBlock2d
+from dropblock_torch import DropBlock2d, Where
 from dropblock_torch.placement import add_dropblock
 
 from .resnets import network, timm
@@ -33,8 +34,20 @@ def state(net: nn.Module) -> list[Any]:
         (
             {"groups": (2, 3)},
             ValueError,
-            r"^model is a Sequential without blocks in a layer2: pass other groups, or .* where=; it has layer3, layer4$",
+            r"^model is a Sequential without blocks in a layer2: .* where=; it has layer3, layer4$",
         ),
+        ({"where": 3}, TypeError, r"^where=3 is none: where is a name such as 'cell_\*', a Where, or a sequence"),
+        ({"where": []}, TypeError, r"^where=\[\]: where is a name"),
+        ({"where": ["layer3", 4]}, TypeError, r"^where=\['layer3', 4\]: where is a name"),
+        (
+            {"where": "layer3.7"},
+            ValueError,
+            r"^where names 'layer3\.7', .* no such module; it has layer3\.0, layer3\.1$",
+        ),
+        ({"where": "stage*"}, ValueError, r"^where names 'stage\*', and model, a Sequential, .* has layer3, layer4$"),
+        ({"where": ["layer3", "layer3.*"]}, ValueError, r"^where means layer3 and layer3\.0: .* do not overlap$"),
+        ({"where": "layer3.0.conv1"}, ValueError, r"^model has at layer3\.0\.conv1 a Conv2d without a norm .*'conv'$"),
+        ({"where": "layer3.0.bn1"}, ValueError, r"^skip=True, but model has at layer3\.0\.bn1 a BatchNorm2d without"),
         ({"keep_prob": 1.5}, ValueError, r"^keep_prob=1\.5 is outside"),
         ({"block_size": 0}, ValueError, r"^block_size=0 is below 1"),
         ({"gamma_scale": -1}, ValueError, r"^gamma_scale=-1 is not"),
@@ -90,3 +103,50 @@ def test_a_group_without_blocks_is_refused() -> None:
         ValueError, match=r"^model has at layer4 a Sequential without a norm for DropBlock to follow: .*activation"
     ):
         add_dropblock(nn.ModuleDict({"layer4": nn.Sequential(nn.ReLU())}), groups=[4])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"names": ""}, ValueError, r"^names='': name modules"),
+        ({"names": ()}, ValueError, r"^names=\(\): name modules"),
+        ({"names": 5}, ValueError, r"^names=5: .* from 1 to 4"),
+        ({"names": True}, ValueError, r"^names=True: "),
+        ({"names": "a", "last": 0}, ValueError, r"^last=0: last is a fraction in \(0, 1\]"),
+        ({"names": "a", "last": 1.5}, ValueError, r"^last=1\.5: "),
+        ({"names": "a", "last": "half"}, TypeError, r"^last='half' is not a real number: last is a fraction"),
+        (
+            {"names": "a", "after": "relu"},
+            ValueError,
+            r"^after='relu' is unknown: choose one of norm, conv, activation",
+        ),
+        ({"names": "a", "skip": 1}, TypeError, r"^skip=1 is not a bool"),
+        ({"names": "a", "share": -1}, ValueError, r"^gamma_scale=-1 is not finite"),
+    ],
+    ids=str,
+)
+def test_where_refuses_what_it_does_not_know(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Where(**arguments)
+
+
+class Secret(nn.Module):
+    """A block that no tracer can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
+
+    def forward(self, x: Any) -> Any:
+        return self.bn1(self.conv1(x)) + x if x.sum() > 0 else x
+
+
+def test_a_block_that_cannot_be_traced_is_refused_or_has_no_skip() -> None:
+    net = nn.Sequential(OrderedDict(layer4=nn.Sequential(Secret())))
+    before = state(net)
+    with pytest.raises(
+        ValueError, match=r"^skip=True, but model has at layer4\.0 a Secret whose .* cannot be found, .*TraceError"
+    ):
+        add_dropblock(net, groups=[4])
+    assert state(net) == before
+    assert len(add_dropblock(net, groups=[4], skip=False)) == 1

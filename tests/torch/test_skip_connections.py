@@ -193,7 +193,7 @@ def test_a_copy_of_a_rewritten_block_has_layers_of_its_own(case: str, twin: Call
     assert not torch.equal(other(*x), ours(*x))
 
 
-@any_rewritten
+@pytest.mark.parametrize("case", ["Darknet", *(pytest.param(c, marks=pytest.mark.exhaustive) for c in REWRITTEN[1:])])
 def test_a_compiled_rewritten_block_is_one_graph(case: str) -> None:
     torch._dynamo.reset()
     (_, ours, _), (_, eager, _) = placed(case), placed(case)

@@ -22,6 +22,9 @@ class After:
     what: str
     overwrites: bool  # whether `inplace` may overwrite the host's output
 
+    def __post_init__(self) -> None:
+        _owner(self.model, self.path)  # refuses what nothing can hold
+
     @property
     def owner(self) -> nn.Module:
         return self.model.get_submodule(_owner(self.model, self.path))
@@ -47,12 +50,17 @@ class After:
 
 
 def _owner(model: nn.Module, path: str) -> str:
-    """The path of the nearest module around `path` that a further child does not change; `path` if there is none."""
+    """The path of the nearest module around `path` that a further child does not change, or else `path` itself."""
     around = path
     while around:
         around = around.rpartition(".")[0]
         if not _walks_children(model.get_submodule(around)):
             return around
+    if _walks_children(model.get_submodule(path)):
+        raise ValueError(
+            f"model has at {path} a {type(model.get_submodule(path)).__name__}, and around it only lists of modules: "
+            "none can hold a layer, so name what is in it, or put the model into a module with a forward of its own"
+        )
     return path
 
 

@@ -47,9 +47,10 @@ def smooth_after(model: nn.Module, path: str, traces: Traces) -> tuple[str | Non
     Returns its path, None where it is no module of its own for that one place, and what it is, "" where it commutes.
     """
     parent, _, name = path.rpartition(".")
-    while isinstance(holder := model.get_submodule(parent), (nn.ModuleList, nn.ModuleDict)):
+    while parent and isinstance(model.get_submodule(parent), (nn.ModuleList, nn.ModuleDict)):  # these call nothing
         parent, _, last = parent.rpartition(".")
         name = f"{last}.{name}"
+    holder = model.get_submodule(parent)
     graph = traces(holder)
     if isinstance(graph, Exception) or len(found := calls(graph, name)) != 1 or len(found[0].users) != 1:
         return None, ""
