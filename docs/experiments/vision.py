@@ -10,6 +10,7 @@ from dropblock_conformance.subjects.third_party.import_torchvision import import
 torchvision = import_torchvision()
 v2 = import_module("torchvision.transforms.v2")
 drop_path = import_module("timm.layers").drop_path
+class_name = import_module("timm.data").ImageNetInfo().index_to_description
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
