@@ -33,9 +33,9 @@ def checkpoint_of(run: Run, folder: Path) -> Path:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold a results file, so that no run is made twice."""
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
+    with path.open("a") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise click.ClickException(f"another process is filling {path}: wait for it, or pass --results") from error
         yield
