@@ -23,6 +23,8 @@ from docs.experiments.configurations import RUNS, Run
 from docs.experiments.one_run import make
 from docs.experiments.results import RESULTS, Results, append, read
 
+PAGE = Path(__file__).parents[1] / "experiments.md"
+FIGURES_FOLDER = Path(__file__).with_name("figures")
 CHECKPOINTS = Path("build/experiments")
 
 
@@ -92,7 +94,10 @@ def runs_on(data: str, only: tuple[str, ...], smoke: bool) -> list[Run]:
 @click.option("--results", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="The file to fill.")
 @click.option("--checkpoints", type=click.Path(file_okay=False, path_type=Path), default=CHECKPOINTS)
 @click.option("--smoke", is_flag=True, help="One seed of everything on little, to see that it runs.")
-def main(data: str, only: tuple[str, ...], jobs: int, results: Path, checkpoints: Path, smoke: bool) -> None:
+@click.option("--draw-only", is_flag=True, help="Run nothing: draw the figures and write the page of what there is.")
+def main(
+    data: str, only: tuple[str, ...], jobs: int, results: Path, checkpoints: Path, smoke: bool, draw_only: bool
+) -> None:
     """Run what the results file lacks, two runs at a time; then draw the figures and write the page."""
     if (smoke or data != "fashion-mnist") and results == RESULTS:
         raise click.UsageError("--results is the file behind docs/experiments.md: pass another one for these runs")
@@ -102,7 +107,13 @@ def main(data: str, only: tuple[str, ...], jobs: int, results: Path, checkpoints
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
     with alone(results):
         every = runs_on(data, (), smoke)
-        fill(results, runs, jobs, checkpoints, read(results, every))
+        found = read(results, every)
+        if not draw_only:
+            fill(results, runs, jobs, checkpoints, found)
+    if results == RESULTS:
+        from docs.experiments.drawing import draw  # Matplotlib, which the runs do without
+
+        draw(found, PAGE, FIGURES_FOLDER)
 
 
 if __name__ == "__main__":

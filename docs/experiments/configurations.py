@@ -132,9 +132,8 @@ def of(experiment: str, rows: dict[str, Settings], base: Settings, seeds: range)
 
 
 RUNS: list[Run] = [
-    *of("Table 1", TABLE_1, CLASSIFICATION, range(3)),
     *of("photographs", PHOTOGRAPHS, {}, range(1)),
-    *of("Table 1", TABLE_1, CLASSIFICATION, range(3, 5)),
+    *of("Table 1", TABLE_1, CLASSIFICATION, range(5)),
     *of("Table 4", TABLE_4, SEGMENTATION, range(3)),
     *of("Fig. 4", FIG_4, CLASSIFICATION, range(3)),
     *of("Table 3", TABLE_3, DETECTION, range(3)),
