@@ -103,12 +103,9 @@ SEGMENTATION: Settings = {
 # The maps of the head are 16x16: block 16 covers them, block 4 is a quarter of their side.
 TABLE_4: dict[str, Settings] = {
     "none": {},
-    "head, keep_prob 0.2, block 4": {"keep_prob": 0.2, "block_size": 4},
+    **{f"head, keep_prob 0.2, block {b}": {"keep_prob": 0.2, "block_size": b} for b in (1, 4, 16)},
     "head, keep_prob 0.9, block 4": {"keep_prob": 0.9, "block_size": 4},
-    "backbone, keep_prob 0.9, block 4": {"place": "backbone", "keep_prob": 0.9, "block_size": 4},
-    "backbone, keep_prob 0.9, block 1": {"place": "backbone", "keep_prob": 0.9, "block_size": 1},
-    "head, keep_prob 0.2, block 1": {"keep_prob": 0.2, "block_size": 1},
-    "head, keep_prob 0.2, block 16": {"keep_prob": 0.2, "block_size": 16},
+    **{f"backbone, keep_prob 0.9, block {b}": {"place": "backbone", "keep_prob": 0.9, "block_size": b} for b in (1, 4)},
 }
 DETECTION: Settings = {
     "training_scenes": 300, "test_scenes": 200, "epochs": 40, "batch_size": 10, "learning_rate": 0.02,
@@ -116,10 +113,7 @@ DETECTION: Settings = {
 }  # fmt: skip
 TABLE_3: dict[str, Settings] = {
     "none": {},
-    "block 3": {"keep_prob": 0.9, "block_size": 3},
-    "block 1": {"keep_prob": 0.9, "block_size": 1},
-    "block 7": {"keep_prob": 0.9, "block_size": 7},
-    "block 5": {"keep_prob": 0.9, "block_size": 5},
+    **{f"block {b}": {"keep_prob": 0.9, "block_size": b} for b in (1, 3, 5, 7)},
 }
 
 # Fig. 5 and 6 of a network with ImageNet's weights. Nothing is trained, so its one seed is for the masks.

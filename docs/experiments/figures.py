@@ -45,9 +45,11 @@ def line(ax: Any, x: Sequence[float], summaries: list[Summary | None], label: st
         ax.errorbar(*zip(*points, strict=True), marker="o", markersize=3, capsize=2, label=label, **style)
 
 
-def legend(ax: Any, **options: Any) -> None:
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=8, **options)
+def legend(figure: Figure, ax: Any, columns: int) -> None:
+    """Below, from what one of the axes shows."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
 def of_row(results: Results, row: Row, value: Value = ACCURACY) -> Summary | None:
@@ -86,7 +88,7 @@ def gains(results: Results, path: Path) -> None:
             ax.set_yticks(range(len(rows)), rows)
             ax.set_ylim(len(rows) - 0.5, -0.5)
             ax.set_title(f"{experiment}: {quantity}", fontsize=9, loc="left")
-        axes[-1].set_xlabel("gain over no regularisation: here with its 95% interval (dot), in the paper (diamond)")
+        figure.supxlabel("gain over none: here, with its 95% interval (dot), and in the paper (diamond)", fontsize=9)
 
 
 def figure_3(results: Results, path: Path) -> None:
@@ -97,7 +99,7 @@ def figure_3(results: Results, path: Path) -> None:
         ("dropout", "scheduled"): {"color": COLOURS["1"]},
         ("SpatialDropout", "scheduled"): {"color": "#ef6c00"},
     }
-    with saved(path, 7, 3) as figure:
+    with saved(path, 7, 3.2) as figure:
         by_name, by_share = figure.subplots(1, 2, sharey=True)
         for (method, how), style in methods.items():
             rows = [of_sweep(method, how, keep_prob) for keep_prob in KEEP_PROBS]
@@ -115,14 +117,14 @@ def figure_3(results: Results, path: Path) -> None:
         by_name.set_xlabel("keep_prob")
         by_name.set_ylabel("test accuracy, %")
         by_share.set_xlabel("really dropped in group 4, last epoch, %")
-        legend(by_name)
+        legend(figure, by_name, 3)
 
 
 def figure_4(results: Results, path: Path) -> None:
     """Accuracy over block_size, by where and how DropBlock is applied."""
     panels = {"branch": "branch, fixed", "skip": "branch and skip, fixed", "scheduled": "branch and skip, scheduled"}
     blocks = (1, 3, 5, 7)
-    with saved(path, 7, 2.6) as figure:
+    with saved(path, 7, 2.9) as figure:
         axes = figure.subplots(1, 3, sharey=True)
         for ax, (how, title) in zip(axes, panels.items(), strict=True):
             for groups, colour in (("group 4", COLOURS["1"]), ("groups 3 and 4", COLOURS["7"])):
@@ -135,7 +137,7 @@ def figure_4(results: Results, path: Path) -> None:
             ax.set_xlabel("block_size")
             ax.set_title(title, fontsize=9)
         axes[0].set_ylabel("test accuracy, %")
-        legend(axes[-1])
+        legend(figure, axes[-1], 3)
 
 
 def figure_5(results: Results, path: Path) -> None:
@@ -145,7 +147,7 @@ def figure_5(results: Results, path: Path) -> None:
         "1": (BLOCK_1, "trained with block 1"),
         "7": (DROPBLOCK, "with block 7"),
     }
-    with saved(path, 7, 3) as figure:
+    with saved(path, 7, 3.2) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, block_size, letter in zip(axes, ("1", "7"), "ab", strict=True):
             for name, (row, label) in trained.items():
@@ -155,7 +157,7 @@ def figure_5(results: Results, path: Path) -> None:
             ax.set_xlabel("keep_prob at inference")
             ax.set_title(f"({letter}) block {block_size} at inference", fontsize=9)
         axes[0].set_ylabel("test accuracy, %")
-        legend(axes[0], loc="lower right")
+        legend(figure, axes[0], 3)
 
 
 def figure_5_photographs(results: Results, path: Path) -> None:
@@ -163,7 +165,7 @@ def figure_5_photographs(results: Results, path: Path) -> None:
     found = results.get(("photographs", "EfficientNet-lite0", 0))
     if not found:
         return
-    with saved(path, 7, 2.6) as figure:
+    with saved(path, 7, 2.9) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (name, title) in zip(
             axes,
@@ -176,7 +178,7 @@ def figure_5_photographs(results: Results, path: Path) -> None:
                 line(ax, ON_PHOTOGRAPHS, curve, f"block {block_size}", color=COLOURS[block_size])
             ax.set_xlabel("keep_prob at inference")
             ax.set_title(title, fontsize=9)
-        legend(axes[0])
+        legend(figure, axes[0], 2)
 
 
 FIGURES = {

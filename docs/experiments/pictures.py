@@ -27,41 +27,42 @@ def photograph(name: str) -> NDArray[np.uint8]:
 
 
 def show(ax: Any, image: Any, title: str = "", **options: Any) -> None:
-    ax.imshow(image, **options)
+    ax.imshow(image, interpolation="none", **options)  # as it is, and not enlarged
     ax.set_title(title, fontsize=8)
     ax.set_axis_off()
 
 
 def figure_1(results: Results, path: Path) -> None:
-    """Fig. 1: a photograph, and the same share of a 14x14 map of it dropped by units and by blocks."""
+    """Fig. 1: a photograph, and about the same share of a 14x14 map of it dropped by units and by blocks."""
     image, side = photograph("chelsea.png"), 14
+    ones = np.ones((1, 1, side, side), np.float32)
     with saved(path, 6, 2.2) as figure:
         axes = figure.subplots(1, 3)
         show(axes[0], image, "a photograph")
-        for ax, block_size, name in zip(
-            axes[1:], (1, 7), ("dropout: single units", "DropBlock: blocks of 7x7"), strict=True
-        ):
-            ones = np.ones((1, 1, side, side), np.float32)
-            [[kept]] = drop_block(ones, keep_prob=0.65, block_size=block_size, calibrated=True, seed=1) > 0
+        for ax, block_size in zip(axes[1:], (1, 4), strict=True):
+            name = "dropout: single units" if block_size == 1 else "DropBlock: blocks of 4x4 units"
+            [[kept]] = drop_block(ones, keep_prob=0.65, block_size=block_size, calibrated=True, seed=0) > 0
             enlarged = kept.repeat(SMALL // side, 0).repeat(SMALL // side, 1)[..., None]
             show(ax, np.where(enlarged, image, 96).astype(np.uint8), f"{name}\n{1 - kept.mean():.0%} dropped")
 
 
 def figure_6(results: Results, path: Path) -> None:
     """Fig. 6: class activation maps of the first test images, by networks of seed 0."""
-    rows = {"without": NONE, "block 1": BLOCK_1, "block 7": DROPBLOCK}
+    rows = {"none": NONE, "block 1": BLOCK_1, "block 7": DROPBLOCK}
     found = {name: results.get((*row, 0)) for name, row in rows.items()}
     if not all(found.values()):
         return
     images = data.load("fashion-mnist", CLASSIFICATION["training_images"], CLASSIFICATION["test_images"])
     maps = {name: result["metrics"]["activation_maps"]["shown"] for name, result in found.items() if result}
-    number = len(maps["without"])
+    number = len(maps["none"])
     with saved(path, 7, 4.6) as figure:
         axes = figure.subplots(1 + len(maps), number)
         for i, column in enumerate(axes.T):
             show(column[0], images.test_images[i, 0], NAMES[images.test_classes[i]], cmap="gray_r")
             for ax, name in zip(column[1:], maps, strict=True):
-                show(ax, maps[name][i], name if i == 0 else "", cmap="magma", vmin=0, vmax=99)
+                show(ax, maps[name][i], cmap="magma", vmin=0, vmax=99)
+        for ax, name in zip(axes[1:, 0], maps, strict=True):
+            ax.text(-0.15, 0.5, name, rotation=90, ha="right", va="center", transform=ax.transAxes)
 
 
 def figure_6_photographs(results: Results, path: Path) -> None:
