@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ $(LIBRARY): dropblock_core/native/dropblock.c dropblock_core/native/compile.py |
 .venv/.stamp .venv-$(PYTHON_VERSION)/.stamp: pyproject.toml constraints.txt
 	@echo "Making $(@D); the frameworks are large, so this takes minutes the first time."
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --no-compile torch jax tensorflow-cpu --editable '.[conformance,dev]'
+	$(@D)/bin/pip install --quiet --no-compile torch jax tensorflow-cpu --editable '.[conformance,dev,experiments]'
 	@touch $@
 
 check: lint types  ## Lint, check types, run the core's tests and those of what you changed.
@@ -118,6 +118,10 @@ calibrate: install  ## Measure false alarms and power of the suite over many see
 # Many mutants overflow or divide by 0, and NumPy would warn of each.
 judge-wild: install  ## Judge the mutants that no check was meant for: how many die?
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.judge_wild
+
+# Stopped, it goes on where it was.
+experiments: install  ## Run what docs/experiments/results.jsonl lacks, for hours; draw the figures, write docs/experiments.md.
+	$(BIN)/python -m docs.experiments
 
 sanitize: install  ## Run the C library under the sanitizers for memory, undefined behaviour and threads.
 	$(BIN)/python -m tests.sanitize
