@@ -98,22 +98,20 @@ def runs_on(data: str, only: tuple[str, ...], smoke: bool) -> list[Run]:
 def main(
     data: str, only: tuple[str, ...], jobs: int, results: Path, checkpoints: Path, smoke: bool, draw_only: bool
 ) -> None:
-    """Run what the results file lacks, two runs at a time; then draw the figures and write the page."""
+    """Run what the results file lacks; then draw the figures and write the page."""
     if (smoke or data != "fashion-mnist") and results == RESULTS:
         raise click.UsageError("--results is the file behind docs/experiments.md: pass another one for these runs")
     if not results.parent.is_dir():
         raise click.UsageError(f"--results {results}: there is no folder {results.parent}")
-    runs = runs_on(data, only, smoke)
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
-    with alone(results):
-        every = runs_on(data, (), smoke)
-        found = read(results, every)
-        if not draw_only:
-            fill(results, runs, jobs, checkpoints, found)
+    runs, every = runs_on(data, only, smoke), runs_on(data, (), smoke)
+    if not draw_only:
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
+        with alone(results):
+            fill(results, runs, jobs, checkpoints, read(results, every))
     if results == RESULTS:
         from docs.experiments.drawing import draw  # Matplotlib, which the runs do without
 
-        draw(found, PAGE, FIGURES_FOLDER)
+        draw(read(results, every), PAGE, FIGURES_FOLDER)
 
 
 if __name__ == "__main__":

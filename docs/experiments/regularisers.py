@@ -12,10 +12,16 @@ from torch import Tensor, nn
 
 from docs.experiments.networks import ResNet
 from docs.experiments.training import Layers
-from docs.experiments.vision import drop_path, v2
 from dropblock_torch import add_dropblock
 
-METHODS: dict[str, Callable[..., Tensor]] = {"dropout": F.dropout, "SpatialDropout": F.dropout2d, "DropPath": drop_path}
+
+def function_of(method: str) -> Callable[..., Tensor]:
+    """What drops: a function of the activations, the rate, and whether to."""
+    if method == "DropPath":
+        from docs.experiments.vision import drop_path
+
+        return drop_path
+    return {"dropout": F.dropout, "SpatialDropout": F.dropout2d}[method]
 
 
 class Dropping(nn.Module):
@@ -23,7 +29,7 @@ class Dropping(nn.Module):
 
     def __init__(self, method: str, keep_prob: float, share: float) -> None:
         super().__init__()
-        self.function, self.keep_prob, self.share = METHODS[method], keep_prob, share
+        self.function, self.keep_prob, self.share = function_of(method), keep_prob, share
         self.last: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,10 +79,9 @@ def cutout(images: Tensor, size: int) -> Tensor:
     return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
 
 
-# The policy that was found for ImageNet. Its changes of colour leave a grey image as it is.
-auto_augment = v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)
-
-
 def auto_augmented(images: Tensor) -> Tensor:
-    """Each uint8 image by a policy of its own."""
-    return torch.stack([auto_augment(image) for image in images])
+    """Each uint8 image by the policy that was found for ImageNet. Its changes of colour leave a grey image as it is."""
+    from docs.experiments.vision import v2
+
+    augment = v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET)
+    return torch.stack([augment(image) for image in images])

@@ -134,7 +134,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
 def test_the_command_runs_what_is_missing_and_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     options = ["--smoke", "--data", "digits", "--only", "longer", "--results", str(results)]
-    options += ["--checkpoints", str(tmp_path / "checkpoints")]
+    options += ["--checkpoints", str(tmp_path / "checkpoints"), "--jobs", "1"]
     stopped = SMALL["longer", "DropBlock"]
     folder = tmp_path / "checkpoints"
     folder.mkdir()
@@ -177,7 +177,7 @@ def test_a_wrong_command_is_refused_with_a_remedy(tmp_path: Path) -> None:
 def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with alone(path):
-        assert f"another process is filling {path}" in refusal("--results", str(path), "--draw-only")
+        assert f"another process is filling {path}" in refusal("--results", str(path))
     with alone(path):
         pass
 
@@ -204,18 +204,18 @@ def test_a_line_that_is_no_result_is_named(
 ) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text(json.dumps({**line, **change}) + "\n")
-    assert f"line 1 of {path}" in (said := refusal("--results", str(path), "--draw-only"))
+    assert f"line 1 of {path}" in (said := refusal("--results", str(path)))
     assert message in said
 
 
 def test_a_torn_or_repeated_line_is_named(line: dict[str, Any], tmp_path: Path) -> None:
     path, text = tmp_path / "results.jsonl", json.dumps(line)
     path.write_text(f"{text}\n{text[:40]}\n")
-    assert f"line 2 of {path} is not a result" in refusal("--results", str(path), "--draw-only")
+    assert f"line 2 of {path} is not a result" in refusal("--results", str(path))
     path.write_text(f"{text}\n{text}\n")
-    assert f"line 2 of {path} repeats" in refusal("--results", str(path), "--draw-only")
+    assert f"line 2 of {path} repeats" in refusal("--results", str(path))
     path.write_text(json.dumps({key: value for key, value in line.items() if key != "machine"}))
-    assert f"line 1 of {path} lacks machine: remove the line" in refusal("--results", str(path), "--draw-only")
+    assert f"line 1 of {path} lacks machine: remove the line" in refusal("--results", str(path))
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
