@@ -30,12 +30,13 @@ TABLES: list[tuple[str, Value, str, dict[str, dict[str, Number]], str]] = [
 
 @contextmanager
 def saved(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure that is written as a small SVG, the same each time."""
+    """A figure that is written as a small SVG, the same each time, if anything was drawn."""
     style = {"svg.hashsalt": "dropblock", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False}
     with mpl.rc_context({**style, "axes.spines.right": False}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
+        if any(ax.has_data() for ax in figure.axes):
+            figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 def line(ax: Any, x: Sequence[float], summaries: list[Summary | None], label: str, **style: Any) -> None:
@@ -108,12 +109,8 @@ def figure_3(results: Results, path: Path) -> None:
             shares = [values(results, row, lambda metrics: 100 * metrics["dropped"]["group 4"]) for row in rows]
             means = [float(np.mean(list(share.values()))) if share else 0.0 for share in shares]
             line(by_share, means, accuracies, "", **style)
-        if none := of_row(results, NONE):
-            for ax in (by_name, by_share):
-                ax.axhspan(
-                    none.mean - none.error, none.mean + none.error, color=COLOURS["none"], alpha=0.25, linewidth=0
-                )
-            by_name.plot([], [], color=COLOURS["none"], alpha=0.4, linewidth=5, label="none")
+        for ax in (by_name, by_share):
+            band_of_none(ax, results)
         by_name.set_xlabel("keep_prob")
         by_name.set_ylabel("test accuracy, %")
         by_share.set_xlabel("really dropped in group 4, last epoch, %")
@@ -129,10 +126,7 @@ def figure_4(results: Results, path: Path) -> None:
         for ax, (how, title) in zip(axes, panels.items(), strict=True):
             for groups, colour in (("group 4", COLOURS["1"]), ("groups 3 and 4", COLOURS["7"])):
                 line(ax, blocks, [of_row(results, of_panel(groups, how, b)) for b in blocks], groups, color=colour)
-            if none := of_row(results, NONE):
-                ax.axhspan(
-                    none.mean - none.error, none.mean + none.error, color=COLOURS["none"], alpha=0.25, linewidth=0
-                )
+            band_of_none(ax, results)
             ax.set_xticks(blocks)
             ax.set_xlabel("block_size")
             ax.set_title(title, fontsize=9)
@@ -143,9 +137,9 @@ def figure_4(results: Results, path: Path) -> None:
 def figure_5(results: Results, path: Path) -> None:
     """Accuracy with DropBlock at inference, of networks trained without it, with block 1 and with block 7."""
     trained = {
-        "none": (NONE, "trained without"),
+        "none": (NONE, "trained without DropBlock"),
         "1": (BLOCK_1, "trained with block 1"),
-        "7": (DROPBLOCK, "with block 7"),
+        "7": (DROPBLOCK, "trained with block 7"),
     }
     with saved(path, 7, 3.2) as figure:
         axes = figure.subplots(1, 2, sharey=True)

@@ -133,7 +133,7 @@ def test_what_was_not_run_is_said_and_not_drawn(tmp_path: Path) -> None:
     assert "| DropBlock + label smoothing | not run |" in page
     assert ".svg" not in page
     assert "| all | 0 of 255 | 0 |" in page
-    for name in ("fig_5_photographs", "fig_6", "fig_6_photographs"):
+    for name in ("fig_3", "fig_4", "fig_5", "fig_5_photographs", "fig_6", "fig_6_photographs"):
         {**FIGURES, **PICTURES}[name]({}, tmp_path / f"{name}.svg")
     assert list(tmp_path.iterdir()) == []
 
