@@ -1,4 +1,4 @@
-"""What section 4 of the paper claims, each as a difference that should be above 0. Written before the runs."""
+"""What section 4 of the paper claims, each as a difference that should be above 0. Written before the first result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every run, in the order of its worth. The list was written before the first of them ran; all have the same seeds.
+"""Every run, in the order of its worth. The list was written before the first result; all have the same seeds.
 
 A run is named by the experiment it belongs to and by its row; its settings are all that it depends on.
 """

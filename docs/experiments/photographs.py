@@ -20,7 +20,6 @@ from torch import Tensor
 
 from docs.experiments.analysis import BLOCKS, spread
 from docs.experiments.training import Metrics
-from docs.experiments.vision import class_name
 from dropblock_torch import DropBlock2d
 
 PHOTOGRAPHS = {
@@ -38,6 +37,8 @@ REMEDY = "`pip install '.[experiments]'`, or pass --only with other experiments"
 
 def photographs(settings: dict[str, Any]) -> Metrics:
     """Fig. 5 and 6 on those photographs that have a clear class."""
+    from docs.experiments.vision import class_name  # torchvision takes seconds, and the figures do without
+
     begun = time.process_time()
     net = network()
     images = {name: image for package, names in PHOTOGRAPHS.items() for name, image in loaded(package, names)}

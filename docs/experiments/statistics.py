@@ -1,6 +1,6 @@
 """Means, errors and paired differences over seeds, and the rule by which a claim is decided.
 
-The rule was written before the runs. A claim says that a difference is above 0. The difference is taken within each
+The rule was written before the first result. A claim says that a difference is above 0. The difference is taken within each
 seed, so that what a seed does to both sides cancels. Then Student's t gives a 95% interval of its mean:
 
 - the claim holds if the interval lies above 0,

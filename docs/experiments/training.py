@@ -29,7 +29,7 @@ class Task:
 
 
 def train(task: Task, settings: dict[str, Any], checkpoint: Path, stop_after: int | None = None) -> Metrics | None:
-    """Train to the end and measure; None if it stops before, after the epoch `stop_after`.
+    """Train to the end and measure; None if it stops on the way, after the epoch `stop_after`.
 
     A checkpoint that is there is gone on from. It stays: who has stored the result removes it.
     """
@@ -54,12 +54,11 @@ def train(task: Task, settings: dict[str, Any], checkpoint: Path, stop_after: in
     done, spent = load(checkpoint, settings, parts) if checkpoint.exists() else (0, 0.0)
     begun -= spent
     task.net.train()
-    loss, dropped = torch.zeros(()), Dropped(task.layers)
+    dropped = Dropped(task.layers)
     for epoch in range(done, epochs):
         if epoch == stop_after:
             return None
         total = torch.zeros(())
-        dropped = Dropped(task.layers)
         for step, batch in enumerate(torch.randperm(task.examples).split(batch_size)[:steps], start=epoch * steps):
             for layers in task.layers.values():
                 for layer in layers:
@@ -74,13 +73,16 @@ def train(task: Task, settings: dict[str, Any], checkpoint: Path, stop_after: in
             total += loss.detach()
             if epoch == epochs - 1:
                 dropped.note()
-        loss = total / steps
-        if epoch < epochs - 1:  # measuring uses random numbers, and the last epoch is short
+        if epoch < epochs - 1:
             save(checkpoint, settings, parts, epoch + 1, time.process_time() - begun)
     task.net.eval()
     measured = task.measure()
-    cpu_seconds = time.process_time() - begun
-    return {**measured, "training_loss": loss.item(), "dropped": dropped.shares(), "cpu_seconds": round(cpu_seconds, 1)}
+    return {
+        **measured,
+        "training_loss": total.item() / steps,
+        "dropped": dropped.shares(),
+        "cpu_seconds": round(time.process_time() - begun, 1),
+    }
 
 
 def schedule(settings: dict[str, Any], steps: int) -> Callable[[int], float]:
