@@ -83,7 +83,7 @@ size. It is no test of the claims at the paper's size.
 
 `make experiments` makes the page: it runs what the [results file](experiments/results.jsonl) lacks, a run a line, and
 draws the figures. The [list of runs](experiments/configurations.py), the [claims](experiments/claims.py) and the
-[rule that decides them](experiments/statistics.py) were written before the first result. Nothing was chosen afterwards."""
+[rule that decides them](experiments/statistics.py) were written before the first result. Nothing was chosen after."""
 
 RULE = f"""\
 Each claim says that a difference is above 0, in points of percent. It is taken seed by seed between two rows, whose

@@ -1,7 +1,7 @@
 """Means, errors and paired differences over seeds, and the rule by which a claim is decided.
 
-The rule was written before the first result. A claim says that a difference is above 0. The difference is taken within each
-seed, so that what a seed does to both sides cancels. Then Student's t gives a 95% interval of its mean:
+The rule was written before the first result. A claim says that a difference is above 0. The difference is taken within
+each seed, so that what a seed does to both sides cancels. Then Student's t gives a 95% interval of its mean:
 
 - the claim holds if the interval lies above 0,
 - it does not hold if the interval lies below 0,
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from docs.experiments.results import Results
 
@@ -39,7 +39,7 @@ def summary(values: Sequence[float]) -> Summary | None:
     if number < 2:
         return None
     error = float(np.std(values, ddof=1) / number**0.5)
-    return Summary(number, float(np.mean(values)), error, float(t.ppf(0.975, number - 1)) * error)
+    return Summary(number, float(np.mean(values)), error, float(stdtrit(number - 1, 0.975)) * error)
 
 
 def verdict(differences: Sequence[float]) -> str:
