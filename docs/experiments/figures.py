@@ -58,8 +58,9 @@ def of_row(results: Results, row: Row, value: Value = ACCURACY) -> Summary | Non
 
 
 def band_of_none(ax: Any, results: Results) -> None:
-    """What no regularisation reaches: its mean, a standard error to each side."""
-    if none := of_row(results, NONE):
+    """Beside what is drawn: what no regularisation reaches, its mean and a standard error to each side."""
+    none = of_row(results, NONE)
+    if none and ax.has_data():
         low, high = none.mean - none.error, none.mean + none.error
         ax.axhspan(low, high, color=COLOURS["none"], alpha=0.25, linewidth=0, label="none")
 

@@ -89,9 +89,9 @@ RULE = f"""\
 Each claim says that a difference is above 0, in points of percent. It is taken seed by seed between two rows, whose
 networks begin with the same weights; on photographs it is taken photograph by photograph. The interval is Student's t
 of the mean of these pairs. A claim **holds** if the interval lies above 0, **does not hold** if it lies below 0, and
-**cannot be told** if it contains 0. With fewer than {ENOUGH} pairs it was **not run**. One in twenty intervals misses
-what it estimates, so one or two of these verdicts may be chance. Accuracy is that of the last epoch; the paper reports
-the best epoch. In the tables below ± is a standard error."""
+**cannot be told** if it contains 0. With fewer than {ENOUGH} pairs there are **too few runs**. One in twenty intervals
+misses what it estimates, so one or two of these verdicts may be chance. Accuracy is that of the last epoch; the paper
+reports the best epoch. In the tables below ± is a standard error."""
 
 ABOUT_CLASSIFICATION = f"""\
 A residual network of a block a group, with maps of 14x14 in group 3 and 7x7 in group 4, as ResNet-50 has on ImageNet.

@@ -6,7 +6,7 @@ each seed, so that what a seed does to both sides cancels. Then Student's t give
 - the claim holds if the interval lies above 0,
 - it does not hold if the interval lies below 0,
 - it cannot be told if the interval contains 0,
-- it was not run if there are fewer than `ENOUGH` pairs.
+- there are too few runs if there are fewer than `ENOUGH` pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ def summary(values: Sequence[float]) -> Summary | None:
 def verdict(differences: Sequence[float]) -> str:
     summed = summary(differences) if len(differences) >= ENOUGH else None
     if summed is None:
-        return "not run"
+        return "too few runs"
     if summed.mean > summed.half_width:
         return "holds"
     return "does not hold" if summed.mean < -summed.half_width else "cannot be told"

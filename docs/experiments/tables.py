@@ -10,7 +10,7 @@ from docs.experiments.published import Number
 from docs.experiments.results import Results
 from docs.experiments.statistics import Row, Summary, Value, paired, summary, values, verdict
 
-VERDICTS = ("holds", "does not hold", "cannot be told", "not run")
+VERDICTS = ("holds", "does not hold", "cannot be told", "too few runs")
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -53,12 +53,12 @@ def rows(results: Results, experiment: str, value: Value, quantity: str, base: R
     header = ["", "Seeds", quantity, "Difference"]
     header += ["NLL", "Difference"] if classifies else []
     header += ["Dropped, %", "CPU s a run"] + ["The paper's"] * bool(published)
-    lines = []
+    lines, not_run = [], []
     for name in dict.fromkeys(run.row for run in RUNS if run.experiment == experiment):
         row = experiment, name
         found = [result for (*key, _), result in results.items() if tuple(key) == row]
         if not found:
-            lines.append([name, "not run", *[""] * (len(header) - 2)])
+            not_run.append(name)
             continue
         line = [name, str(len(found)), *cells(results, row, base, value, 2)]
         if classifies:
@@ -66,7 +66,8 @@ def rows(results: Results, experiment: str, value: Value, quantity: str, base: R
         line += [dropped([result["metrics"]["dropped"] for result in found])]
         line += [f"{np.mean([result['cpu_seconds'] for result in found]):.0f}"]
         lines.append(line + [f"{published[name]:.2f}" if name in published else ""] * bool(published))
-    return table(header, lines)
+    said = [table(header, lines)] * bool(lines) + [f"Not run: {'; '.join(not_run)}."] * bool(not_run)
+    return "\n\n".join(said)
 
 
 def cells(results: Results, row: Row, base: Row, value: Value, digits: int) -> list[str]:
@@ -93,7 +94,7 @@ def spread(results: Results) -> str:
         area, entropy = (summary(list(values(results, row, spread_by(kind)).values())) for kind in ("area", "entropy"))
         if area and entropy:
             lines.append([name, str(area.number), with_error(area, ".2f"), with_error(entropy, ".2f")])
-    return table(["Trained with", "Seeds", "Area, %", "Entropy, %"], lines)
+    return table(["Trained with", "Seeds", "Area, %", "Entropy, %"], lines) if lines else "Not run."
 
 
 # --- cost -----------------------------------------------------------------------------------------------------------

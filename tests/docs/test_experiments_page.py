@@ -83,8 +83,8 @@ def test_a_figure_is_what_the_results_file_says(name: str, committed: Results, t
         ([-1.485, -2.485, -3.485], "does not hold"),
         ([1.0, 1.0, 1.0], "holds"),
         ([0.0, 0.0, 0.0], "cannot be told"),
-        ([5.0, 5.1], "not run"),
-        ([], "not run"),
+        ([5.0, 5.1], "too few runs"),
+        ([], "too few runs"),
     ],
 )
 def test_the_verdict_is_by_the_95_percent_interval(differences: list[float], expected: str) -> None:
@@ -111,9 +111,9 @@ def test_every_claim_is_decided_once_all_has_run(invented: Results) -> None:
     for claim in CLAIMS:
         assert len(claim.differences(invented)) >= 3, claim.text
         assert claim.differences({}) == [], claim.text
-    not_run = f"not run {len(CLAIMS)}."
-    assert tables.counts({}).endswith(not_run)
-    assert tables.counts(invented).endswith("not run 0.")
+    few = f"too few runs {len(CLAIMS)}."
+    assert tables.counts({}).endswith(few)
+    assert tables.counts(invented).endswith("too few runs 0.")
 
 
 def test_a_claim_about_photographs_is_block_1_less_block_7() -> None:
@@ -129,8 +129,9 @@ def test_a_claim_about_photographs_is_block_1_less_block_7() -> None:
 
 def test_what_was_not_run_is_said_and_not_drawn(tmp_path: Path) -> None:
     page = written({}, set())
-    assert "Of 43 claims: holds 0, does not hold 0, cannot be told 0, not run 43." in page
-    assert "| DropBlock + label smoothing | not run |" in page
+    assert "Of 43 claims: holds 0, does not hold 0, cannot be told 0, too few runs 43." in page
+    assert "Not run: none; DropBlock; DropBlock, block 1; dropout; " in page
+    assert page.count("Not run") == 9 + 9  # the tables, and the figures
     assert ".svg" not in page
     assert "| all | 0 of 255 | 0 |" in page
     for name in ("fig_3", "fig_4", "fig_5", "fig_5_photographs", "fig_6", "fig_6_photographs"):
