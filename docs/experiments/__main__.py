@@ -68,7 +68,7 @@ def fill(path: Path, runs: list[Run], jobs: int, folder: Path, known: Results) -
             known[run.key] = result
             spent += result["cpu_seconds"]
             left = sum(estimate(other, known) for other in missing if other.key not in known)
-            minutes = left * (monotonic() - begun) / spent / 60
+            minutes = left * (monotonic() - begun) / max(spent, 0.1) / 60
             click.echo(f"{number}/{total}  {run.name}: {brief(result)}; about {minutes:.0f} min left", err=True)
 
 

@@ -112,7 +112,7 @@ IN_FIGURES_3_AND_4 = [
     ),
     Claim(
         "Fig. 3",
-        "Over the same values, a scheduled keep_prob is better than a fixed one.",
+        "Over keep_prob from 0.5 to 0.95, a schedule is better than a fixed value.",
         over_sweep(("DropBlock", "scheduled"), ("DropBlock", "fixed")),
     ),
     Claim("Fig. 4", "Block 7 is better than block 1.", gain(DROPBLOCK, BLOCK_1)),
@@ -123,7 +123,9 @@ IN_FIGURES_3_AND_4 = [
         gain(of_panel(BOTH, "skip", 7), of_panel(BOTH, "branch", 7)),
     ),
     Claim(
-        "Fig. 4", "A scheduled keep_prob of 0.9 is better than a fixed one.", gain(DROPBLOCK, of_panel(BOTH, "skip", 7))
+        "Fig. 4",
+        "At keep_prob 0.9, a schedule is better than a fixed value.",
+        gain(DROPBLOCK, of_panel(BOTH, "skip", 7)),
     ),
 ]
 
@@ -161,10 +163,14 @@ IN_FIGURES_5_AND_6 = [
     ),
     Claim(
         "Fig. 5",
-        "So it does a network with ImageNet's weights: probability of the first class.",
+        "With ImageNet's weights too, on photographs: how probable the first class is.",
         of_photographs("probability"),
     ),
-    Claim("Fig. 5", "The same: how often the first class stays.", of_photographs("kept")),
+    Claim(
+        "Fig. 5",
+        "With ImageNet's weights too, on photographs: how often the first class stays.",
+        of_photographs("kept"),
+    ),
     Claim(
         "Fig. 5 (a)",
         "With block 1 at inference, training with block 7 is better than with block 1.",
@@ -185,7 +191,11 @@ IN_FIGURES_5_AND_6 = [
         "Class activation maps are more spread with block 7 than without: area.",
         gain(DROPBLOCK, NONE, spread_by("area")),
     ),
-    Claim("Fig. 6", "The same: entropy.", gain(DROPBLOCK, NONE, spread_by("entropy"))),
+    Claim(
+        "Fig. 6",
+        "Class activation maps are more spread with block 7 than without: entropy.",
+        gain(DROPBLOCK, NONE, spread_by("entropy")),
+    ),
 ]
 
 # --- Tables 2 to 4 --------------------------------------------------------------------------------------------------

@@ -131,8 +131,9 @@ A run has one thread, and two ran at a time beside other work. So these are CPU 
 than on an idle machine."""
 
 LIMITS = """\
-- Small networks underfit: there is less to regularise than in a ResNet-50 that trains for 270 epochs.
+- A gain here, or none, says little about ResNet-50 on ImageNet: the networks, the images and the training are small.
 - keep_prob was not tuned for each method, as the paper tuned it for its baselines. Fig. 3 shows what it changes.
+- Each row of Table 1 changes one thing. Settings that suit one method best may not suit another.
 - AutoAugment's policy is that of ImageNet. Its changes of colour leave grey images as they are.
 - Ten classes leave no use for a top-5 accuracy.
 - On maps of 7x7, block 7 drops whole channels, which is SpatialDropout."""

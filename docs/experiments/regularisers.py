@@ -34,10 +34,9 @@ class Dropping(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         drop = self.share * (1 - self.keep_prob)
-        if not self.training or drop == 0:
-            return x
-        self.last = self.function(x, drop, True)
-        return self.last
+        dropped = self.function(x, drop, True) if self.training and drop else None
+        self.last = dropped
+        return x if dropped is None else dropped
 
     @property
     def dropped_fraction(self) -> Tensor:

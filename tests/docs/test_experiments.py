@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ for package in ("matplotlib", "pycocotools", "sklearn"):
 from docs.experiments.__main__ import alone, checkpoint_of, main, runs_on  # noqa: E402  # after the skips
 from docs.experiments.configurations import RUNS, Run  # noqa: E402
 from docs.experiments.one_run import make, task_of  # noqa: E402
+from docs.experiments.results import read  # noqa: E402
 from docs.experiments.training import train  # noqa: E402
 
+REAL = runs_on("fashion-mnist", (), smoke=False)
 SMALL = {run.key[:2]: run for run in runs_on("digits", (), smoke=True)}
 # A row of each script, and each of the methods.
 ROWS = [
@@ -121,7 +124,7 @@ def test_the_photographs_are_measured() -> None:
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from docs.experiments import photographs
 
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(click.ClickException, match=r"pip install '\.\[experiments\]'"):
         photographs.network()
     with pytest.raises(click.ClickException, match=r"photographs of no_such_package are not there"):
@@ -165,19 +168,21 @@ def refusal(*options: str) -> str:
 
 
 def test_a_wrong_command_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    assert "--only Table 9: there is no such experiment; there are photographs, Table 1" in refusal(
-        "--only", "Table 9", "--results", str(tmp_path / "r")
-    )
-    assert "pass another one for these runs" in refusal("--smoke")
-    assert "pass another one for these runs" in refusal("--data", "digits")
-    assert "there is no folder" in refusal("--results", str(tmp_path / "no" / "r"))
-    assert "'mnist' is not one of 'fashion-mnist', 'digits'" in refusal("--data", "mnist")
+    def said(*options: str) -> str:
+        return refusal(*options, "--draw-only")  # which runs nothing, if it is not refused
+
+    message = "--only Table 9: there is no such experiment; there are photographs, Table 1"
+    assert message in said("--only", "Table 9", "--results", str(tmp_path / "r"))
+    assert "pass another one for these runs" in said("--smoke")
+    assert "pass another one for these runs" in said("--data", "digits")
+    assert "there is no folder" in said("--results", str(tmp_path / "no" / "r"))
+    assert "'mnist' is not one of 'fashion-mnist', 'digits'" in said("--data", "mnist")
 
 
 def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    with alone(path):
-        assert f"another process is filling {path}" in refusal("--results", str(path))
+    with alone(path), pytest.raises(click.ClickException, match=f"another process is filling {path}"), alone(path):
+        pass
     with alone(path):
         pass
 
@@ -204,18 +209,23 @@ def test_a_line_that_is_no_result_is_named(
 ) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text(json.dumps({**line, **change}) + "\n")
-    assert f"line 1 of {path}" in (said := refusal("--results", str(path)))
-    assert message in said
+    with pytest.raises(click.ClickException, match=f"line 1 of {path} .*{message}"):
+        read(path, REAL)
 
 
-def test_a_torn_or_repeated_line_is_named(line: dict[str, Any], tmp_path: Path) -> None:
+def test_a_torn_repeated_or_partial_line_is_named(line: dict[str, Any], tmp_path: Path) -> None:
     path, text = tmp_path / "results.jsonl", json.dumps(line)
-    path.write_text(f"{text}\n{text[:40]}\n")
-    assert f"line 2 of {path} is not a result" in refusal("--results", str(path))
-    path.write_text(f"{text}\n{text}\n")
-    assert f"line 2 of {path} repeats" in refusal("--results", str(path))
-    path.write_text(json.dumps({key: value for key, value in line.items() if key != "machine"}))
-    assert f"line 1 of {path} lacks machine: remove the line" in refusal("--results", str(path))
+    assert read(path, REAL) == {}
+    path.write_text(text)
+    assert read(path, REAL) == {RUNS[1].key: line}
+    for lines, message in {
+        f"{text}\n{text[:40]}\n": "line 2 of .* is not a result",
+        f"{text}\n{text}\n": "line 2 of .* repeats",
+        text.replace("machine", "engine"): "line 1 of .* lacks machine: remove the line",
+    }.items():
+        path.write_text(lines)
+        with pytest.raises(click.ClickException, match=message):
+            read(path, REAL)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The parts of the experiments: placements, baselines, scenes and measures, each on a case that is known by hand."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from docs.experiments.networks import ResNet  # noqa: E402
 from docs.experiments.regularisers import Dropping, auto_augmented, cutout, regularise  # noqa: E402
 from docs.experiments.scenes import Scenes  # noqa: E402
 from docs.experiments.segmentation import mean_iou_of  # noqa: E402
-from docs.experiments.training import Dropped, schedule  # noqa: E402
+from docs.experiments.training import Dropped, Task, schedule, train  # noqa: E402
 from docs.experiments.vision import nms, torchvision  # noqa: E402
 
 # --- regularisers ---------------------------------------------------------------------------------------------------
@@ -102,6 +104,30 @@ def test_a_schedule_is_linear_or_fixed() -> None:
     assert [linear(step) for step in (0, 5, 10)] == pytest.approx([1.0, 0.9, 0.8])
     fixed = schedule({"keep_prob": 0.8, "scheduled": False}, 10)
     assert [fixed(step) for step in (0, 10)] == [0.8, 0.8]
+
+
+class Recorder:
+    """A layer that notes what is set."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "keep_prob":
+            self.seen.append(value)
+            self.dropped_fraction = 1 - value
+
+
+def test_each_step_has_its_keep_prob_and_the_last_epoch_is_noted(tmp_path: Path) -> None:
+    layer, net = Recorder(), torch.nn.Linear(1, 1)
+    task = Task(net, {"here": [layer]}, 9, lambda batch: net(torch.ones(len(batch), 1)).sum(), lambda: {"measured": 1})
+    settings = {"epochs": 3, "batch_size": 2, "learning_rate": 0.1, "weight_decay": 0.0, "keep_prob": 0.4}
+    metrics = train(task, settings, tmp_path / "run.pt")
+    assert metrics is not None
+    assert layer.seen == pytest.approx([1 - 0.6 * step / 12 for step in range(12)])  # 4 batches of 2, the rest left
+    assert metrics["dropped"]["here"] == pytest.approx(0.6 * (8 + 9 + 10 + 11) / 4 / 12)
+    assert metrics["measured"] == 1
 
 
 def test_the_last_half_of_the_cells_drops_after_norms_and_on_skips() -> None:
@@ -218,6 +244,9 @@ def test_spread_is_1_of_an_even_map_and_least_of_a_peak() -> None:
     peak[0, 3, 3] = 5
     assert spread(even) == pytest.approx((1, 1))
     assert spread(peak) == pytest.approx((1 / 49, 0))
+    steps = torch.zeros(1, 7, 7)
+    steps[0, 0, :4] = torch.tensor([1.0, 0.6, 0.5, 0.4])
+    assert spread(steps)[0] == pytest.approx(3 / 49)  # those of half the maximum, and more
     assert spread(torch.cat([even, peak, torch.zeros(1, 7, 7)])) == pytest.approx(((1 + 1 / 49) / 2, 0.5))
 
 
