@@ -15,7 +15,7 @@ from docs.experiments.configurations import RUNS
 from docs.experiments.photographs import KEEP_PROBS as ON_PHOTOGRAPHS
 from docs.experiments.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, Number
 from docs.experiments.results import Results
-from docs.experiments.statistics import Row, Summary, Value, paired, summary, values
+from docs.experiments.statistics import ENOUGH, Row, Summary, Value, paired, summary, values
 
 COLOURS = {"none": "#2e7d32", "1": "#1565c0", "7": "#c62828"}
 OURS, GREY = COLOURS["7"], "#666666"
@@ -78,7 +78,7 @@ def gains(results: Results, path: Path) -> None:
             rows = rows_of(experiment)
             for y, row in enumerate(rows):
                 ours = summary(list(paired(results, (experiment, row), (experiment, "none"), value).values()))
-                if ours:
+                if ours and ours.number >= ENOUGH:
                     ax.errorbar(
                         ours.mean, y, xerr=ours.half_width, fmt="o", color=COLOURS["7"], capsize=3, markersize=4
                     )

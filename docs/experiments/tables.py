@@ -8,7 +8,7 @@ from docs.experiments.claims import ACCURACY, BLOCK_1, CLAIMS, DROPBLOCK, NONE, 
 from docs.experiments.configurations import RUNS
 from docs.experiments.published import Number
 from docs.experiments.results import Results
-from docs.experiments.statistics import Row, Summary, Value, paired, summary, values, verdict
+from docs.experiments.statistics import ENOUGH, Row, Summary, Value, paired, summary, values, verdict
 
 VERDICTS = ("holds", "does not hold", "cannot be told", "too few runs")
 
@@ -29,7 +29,7 @@ def claims(results: Results) -> str:
 def of_claim(claim: Claim, results: Results) -> list[str]:
     differences = claim.differences(results)
     summed = summary(differences)
-    here = f"{summed.mean:+.2f} ± {summed.half_width:.2f}" if summed else ""
+    here = f"{summed.mean:+.2f} ± {summed.half_width:.2f}" if summed and summed.number >= ENOUGH else ""
     published = "" if claim.published is None else f"{claim.published:+.2f}"
     return [claim.where, claim.text, published, here, str(len(differences)), f"**{verdict(differences)}**"]
 

@@ -146,6 +146,8 @@ def test_numbers_of_the_page_are_means_errors_and_paired_differences(invented: R
     assert f"| DropBlock | 5 | {accuracy} | {nll} | group 4: 200.2 | 10 | 78.13 |" in page
     assert "| Table 1 | DropBlock improves accuracy. | +1.62 | +0.10 ± 0.00 | 5 | **holds** |" in page
     assert f"| all | 255 of 255 | {2550:,} |" in page
+    few = written({key: result for key, result in invented.items() if key[-1] < 2}, set())
+    assert "| Table 1 | DropBlock improves accuracy. | +1.62 |  | 2 | **too few runs** |" in few
 
 
 def test_the_gains_are_drawn_where_they_are(invented: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +165,9 @@ def test_the_gains_are_drawn_where_they_are(invented: Results, tmp_path: Path, m
     assert len(drawn) == 9 + 1 + 4 + 6
     assert np.allclose([x for *_, x, _ in drawn[:9]], np.arange(1, 10) / 10)  # rows 1 to 9 less row 0, in points
     assert max(half_width for *_, half_width in drawn) < 1e-6
+    drawn.clear()
+    FIGURES["gains"]({key: result for key, result in invented.items() if key[-1] < 2}, tmp_path / "few.svg")
+    assert drawn == []  # an interval of two says nothing
 
 
 @pytest.mark.parametrize("name", FIGURES)
