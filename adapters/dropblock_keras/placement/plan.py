@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from dropblock_core import validate
+from dropblock_core import placement, validate
 from dropblock_keras.layers import DropBlock, DropBlock1D, DropBlock2D, DropBlock3D
 from dropblock_keras.placement.graph import Graph, functional
 from dropblock_keras.placement.sites import Found, Site, sites
@@ -91,15 +91,7 @@ class Plan:
         return copy
 
     def __str__(self) -> str:
-        table = [("place", "where", "block", "keep_prob", "gamma_scale"), *map(_cells, self.places)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join(
-            "  ".join(
-                [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-                + [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-            )
-            for cells in table
-        )
+        return placement.table([placement.HEADINGS, *map(_cells, self.places)], words=2)
 
     __repr__ = __str__
 
@@ -110,14 +102,8 @@ def _input(x: Any) -> Any:
 
 
 def _cells(place: Place) -> tuple[str, ...]:
-    sides = place.options["block_size"]
-    return (
-        place.name,
-        place.what,
-        str(sides) if isinstance(sides, int) else "x".join(map(str, sides)),
-        f"{place.options['keep_prob']:.4g}",
-        f"{place.options['gamma_scale']:.4g}",
-    )
+    options = place.options
+    return placement.cells(place.name, place.what, options["block_size"], options["keep_prob"], options["gamma_scale"])
 
 
 def plan_dropblock(
@@ -149,7 +135,7 @@ def plan_dropblock(
     """
     model = functional(model)
     skip = validate.flag("skip", skip)
-    wanted = _of_groups(groups, skip, options.get("calibrated")) if where is None else _of_where(where, skip)
+    wanted = Where.wanted(where, groups, skip, options.get("calibrated"))
     scale = validate.gamma_scale(options.pop("gamma_scale", 1.0))
     if (seed := options.pop("seed", None)) is not None:
         seed = validate.integer("seed", seed, "it is the first layer's, and the others count up from it")
@@ -171,34 +157,6 @@ def plan_dropblock(
     # Wrong options raise here, by a layer that nobody gets: for it no seed is drawn.
     places[-1].layer(0 if seed is None else seed + len(places) - 1)
     return Plan(model, tuple(places), seed)
-
-
-def _of_groups(groups: Any, skip: bool, calibrated: Any) -> list[Where]:
-    """The paper's groups, in the network's order."""
-    rule = "groups are the numbers of some of the groups 1 to 4 of residual blocks, each once, as in groups=(3, 4)"
-    if isinstance(groups, str) or not isinstance(groups, Iterable):
-        raise TypeError(f"{validate.shown('groups', groups)} is not a sequence of ints: {rule}")
-    groups = list(groups)
-    numbers = sorted({validate.integer("groups", group, rule) for group in groups})
-    if not numbers or numbers[0] < 1 or numbers[-1] > 4 or len(numbers) < len(groups):
-        raise ValueError(f"groups={tuple(groups)!r}: {rule}")
-    if calibrated and numbers != [4]:
-        raise ValueError(
-            f"calibrated=True with groups={tuple(numbers)!r}: a group below 4 gets its share by gamma_scale, and a "
-            "calibrated gamma leaves nothing to scale; pass groups=(4,), or calibrated=False"
-        )
-    return [Where(number, skip=skip) for number in numbers]
-
-
-def _of_where(where: Any, skip: bool) -> list[Where]:
-    rule = "where is a name such as 'block6*', a Where, or a sequence of these"
-    several = [where] if isinstance(where, (str, Where)) else where
-    if not isinstance(several, Iterable):
-        raise TypeError(f"{validate.shown('where', where)} is none: {rule}")
-    wanted = [Where(one, skip=skip) if isinstance(one, str) else one for one in several]
-    if not wanted or not all(isinstance(one, Where) for one in wanted):
-        raise TypeError(f"{validate.shown('where', where)}: {rule}")
-    return wanted
 
 
 def _found(graph: Graph, wanted: list[Where]) -> list[Found]:

@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where DropBlock goes, as a user says it, and the part of a model that is meant."""
 
-import math
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dropblock_core import validate
+from dropblock_core import placement
 from dropblock_keras.placement.graph import Graph, is_add
 
-AFTER = ("norm", "conv")
 # What ends a cell of keras.applications' NASNets. In other networks an Add does: a residual block is a cell.
 _NASNET_CELL = re.compile(r"(normal|reduction)_concat_")
 
 
-@dataclass(frozen=True)
-class Where:
+class Where(placement.Where):
     """One answer to "where?", for :func:`plan_dropblock` and :func:`add_dropblock`.
 
     Args:
@@ -38,57 +34,32 @@ class Where:
     Where(names=('*',), last=0.5, after='norm', skip=True, share=None)
     """
 
-    names: str | int | tuple[str | int, ...]
-    last: float = 1.0
-    after: str = "norm"
-    skip: bool = True
-    share: float | None = None
-
-    def __post_init__(self) -> None:
-        names = self.names if isinstance(self.names, (tuple, list)) else (self.names,)
-        rule = "name layers, as in 'block6*', or number the paper's groups from 1 to 4"
-        if not names or not all((isinstance(name, str) and name) or _is_group(name) for name in names):
-            raise ValueError(f"{validate.shown('names', self.names)}: {rule}")
-        rule = "last is a fraction in (0, 1], a float, or how many of the cells, an int of at least 1"
-        last = validate.real("last", self.last, rule)
-        if not (last >= 1 and isinstance(self.last, int)) and not 0 < last <= 1:
-            raise ValueError(f"{validate.shown('last', self.last)}: {rule}")
-        if self.after not in AFTER:
-            raise ValueError(f"{validate.shown('after', self.after)} is unknown: choose one of {', '.join(AFTER)}")
-        object.__setattr__(self, "names", tuple(names))
-        object.__setattr__(self, "skip", validate.flag("skip", self.skip))
-        if self.share is not None:
-            object.__setattr__(self, "share", validate.gamma_scale(self.share))
-
-
-def _is_group(name: Any) -> bool:
-    return isinstance(name, int) and not isinstance(name, bool) and 1 <= name <= 4
+    NAMED, EXAMPLE, PARTS, AFTER = "layers", "block6*", "cells", ("norm", "conv")
 
 
 def shares(graph: Graph, where: Where) -> dict[Any, float]:
     """The calls that `where` means, with the factor on gamma; a ValueError if a name means none."""
     found: dict[Any, float] = {}
-    for name in where.names if isinstance(where.names, tuple) else (where.names,):
+    for name, share in where.shares():
         # keras.applications calls the paper's group g "conv{g + 1}".
         pattern = f"conv{name + 1}_block*" if isinstance(name, int) else name
         matching = [call for call in graph.calls if fnmatchcase(call.operation.name, pattern)]
         if not matching:
             raise ValueError(_no_such(graph, name))
-        share = 4.0 ** (name - 4) if isinstance(name, int) else 1.0
-        found |= dict.fromkeys(matching, share if where.share is None else where.share)
-    return found if where.last == 1.0 and isinstance(where.last, float) else _last(graph, found, where.last)
+        found |= dict.fromkeys(matching, share)
+    return found if where.last == 1.0 and isinstance(where.last, float) else _last(graph, found, where)
 
 
-def _last(graph: Graph, found: dict[Any, float], last: float) -> dict[Any, float]:
+def _last(graph: Graph, found: dict[Any, float], where: Where) -> dict[Any, float]:
     """Those of the `found` that are in the last of their cells."""
     ends = [call for call in graph.calls if _NASNET_CELL.match(call.operation.name)]
     ends = ends or [call for call in graph.calls if is_add(call)]
     cells = [number for number, call in enumerate(ends) if call in found]
     if not cells:
         raise ValueError(
-            f"last={last}, but none of these layers is an Add, which ends a cell: name more, or leave last out"
+            f"last={where.last}, but none of these layers is an Add, which ends a cell: name more, or leave last out"
         )
-    wanted = set(cells[-(last if isinstance(last, int) else math.ceil(round(last * len(cells), 9))) :])
+    wanted = set(cells[-where.count(len(cells)) :])
     cell_of = graph.cells(ends)
     return {call: share for call, share in found.items() if cell_of.get(call) in wanted}
 
@@ -98,13 +69,11 @@ def _no_such(graph: Graph, name: str | int) -> str:
     if isinstance(name, int):
         return (
             f"model has no layers of a conv{name + 1}_block1, as the ResNets of keras.applications have: pass other "
-            f"groups, or name the layers that DropBlock goes to, as in where=Where('*', last=0.5); {_some(names)}"
+            "groups, or name the layers that DropBlock goes to, as in where=Where('*', last=0.5); it has "
+            f"{placement.some(names)}"
         )
     start = re.split(r"[*?[]", name)[0]
     while start and not any(other.startswith(start) for other in names):
         start = start[:-1]
-    return f"where names {name!r}, and model has no such layer; {_some([n for n in names if n.startswith(start)])}"
-
-
-def _some(names: list[str]) -> str:
-    return f"it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+    near = placement.some([other for other in names if other.startswith(start)])
+    return f"where names {name!r}, and model has no such layer; it has {near}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dropblock_core import validate
+from dropblock_core import placement, validate
 from dropblock_torch.modules import DropBlock2d, DropBlock3d, _DropBlock
 from dropblock_torch.placement.sites import Site, sites
 from dropblock_torch.placement.tracing import Traces
@@ -74,30 +74,16 @@ class Plan:
         return [place.layer for place in self.places]
 
     def __str__(self) -> str:
-        table = [("place", "where", "block", "keep_prob", "gamma_scale", "stream"), *map(_cells, self.places)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join(
-            "  ".join(
-                [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-                + [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-            )
-            for cells in table
-        )
+        headings = (*placement.HEADINGS, "stream")
+        return placement.table([headings, *map(_cells, self.places)], words=2)
 
     __repr__ = __str__
 
 
 def _cells(place: Place) -> tuple[str, ...]:
     layer = place.layer
-    sides = layer.block_size
-    return (
-        place.path,
-        place.what,
-        str(sides) if isinstance(sides, int) else "x".join(map(str, sides)),
-        f"{layer.keep_prob:.4g}",
-        f"{layer.gamma_scale:.4g}",
-        str(layer.stream),
-    )
+    cells = placement.cells(place.path, place.what, layer.block_size, layer.keep_prob, layer.gamma_scale)
+    return *cells, str(layer.stream)
 
 
 def plan_dropblock(
@@ -129,7 +115,7 @@ def plan_dropblock(
     if not isinstance(model, nn.Module):
         raise TypeError(f"{validate.shown('model', model)} is not a torch.nn.Module: pass the model")
     skip, inplace = validate.flag("skip", skip), validate.flag("inplace", options.pop("inplace", False))
-    wanted = _of_groups(groups, skip, options.get("calibrated")) if where is None else _of_where(where, skip)
+    wanted = Where.wanted(where, groups, skip, options.get("calibrated"))
     found = _sites(model, wanted)
     scale = validate.gamma_scale(options.pop("gamma_scale", 1.0))
     placed = sum(isinstance(module, _DropBlock) for module in model.modules())
@@ -147,34 +133,6 @@ def plan_dropblock(
         )
         places.append(Place(site.path, site.what, layer, site))
     return Plan(model, tuple(places), tuple(model.named_modules()))
-
-
-def _of_groups(groups: Any, skip: bool, calibrated: Any) -> list[Where]:
-    """The paper's groups, in the network's order."""
-    rule = "groups are the numbers of some of the groups 1 to 4 of residual blocks, each once, as in groups=(3, 4)"
-    if isinstance(groups, str) or not isinstance(groups, Iterable):
-        raise TypeError(f"groups={groups!r} is not a sequence of ints: {rule}")
-    groups = list(groups)
-    numbers = sorted({validate.integer("groups", group, rule) for group in groups})
-    if not numbers or numbers[0] < 1 or numbers[-1] > 4 or len(numbers) < len(groups):
-        raise ValueError(f"groups={tuple(groups)!r}: {rule}")
-    if calibrated and numbers != [4]:
-        raise ValueError(
-            f"calibrated=True with groups={tuple(numbers)!r}: a group below 4 gets its share by gamma_scale, and a "
-            "calibrated gamma leaves nothing to scale; pass groups=(4,), or calibrated=False"
-        )
-    return [Where(number, skip=skip) for number in numbers]
-
-
-def _of_where(where: Any, skip: bool) -> list[Where]:
-    rule = "where is a name such as 'cell_*', a Where, or a sequence of these"
-    several = [where] if isinstance(where, (str, Where)) else where
-    if not isinstance(several, Iterable):
-        raise TypeError(f"{validate.shown('where', where)} is none: {rule}")
-    wanted = [Where(one, skip=skip) if isinstance(one, str) else one for one in several]
-    if not wanted or not all(isinstance(one, Where) for one in wanted):
-        raise TypeError(f"{validate.shown('where', where)}: {rule}")
-    return wanted
 
 
 def _sites(model: nn.Module, wanted: list[Where]) -> list[tuple[Region, Site]]:

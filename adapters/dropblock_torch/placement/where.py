@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where DropBlock goes, as a user says it, and the parts of a model that are meant."""
 
-import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from torch import nn
 
-from dropblock_core import validate
+from dropblock_core import placement
 from dropblock_torch.placement.norms import KINDS
 from dropblock_torch.placement.recipes import trunks
 
 ITSELF = "itself"
-AFTER = (*KINDS, ITSELF)
 
 
-@dataclass(frozen=True)
-class Where:
+class Where(placement.Where):
     """One answer to "where?", for :func:`plan_dropblock` and :func:`add_dropblock`.
 
     Args:
@@ -37,31 +33,7 @@ class Where:
     Where(names=('cell_*',), last=0.5, after='norm', skip=True, share=None)
     """
 
-    names: str | int | tuple[str | int, ...]
-    last: float = 1.0
-    after: str = "norm"
-    skip: bool = True
-    share: float | None = None
-
-    def __post_init__(self) -> None:
-        names = self.names if isinstance(self.names, (tuple, list)) else (self.names,)
-        rule = "name modules, as in 'cell_*', or number the paper's groups from 1 to 4"
-        if not names or not all((isinstance(name, str) and name) or _is_group(name) for name in names):
-            raise ValueError(f"{validate.shown('names', self.names)}: {rule}")
-        rule = "last is a fraction in (0, 1], a float, or how many of the parts, an int of at least 1"
-        last = validate.real("last", self.last, rule)
-        if not (last >= 1 and isinstance(self.last, int)) and not 0 < last <= 1:
-            raise ValueError(f"{validate.shown('last', self.last)}: {rule}")
-        if self.after not in AFTER:
-            raise ValueError(f"{validate.shown('after', self.after)} is unknown: choose one of {', '.join(AFTER)}")
-        object.__setattr__(self, "names", tuple(names))
-        object.__setattr__(self, "skip", validate.flag("skip", self.skip))
-        if self.share is not None:
-            object.__setattr__(self, "share", validate.gamma_scale(self.share))
-
-
-def _is_group(name: Any) -> bool:
-    return isinstance(name, int) and not isinstance(name, bool) and 1 <= name <= 4
+    NAMED, EXAMPLE, PARTS, AFTER = "modules", "cell_*", "parts", (*KINDS, ITSELF)
 
 
 @dataclass(frozen=True)
@@ -75,15 +47,12 @@ class Region:
 
 def regions(model: nn.Module, where: Where) -> list[Region]:
     """The parts that `where` means, in the model's order; a ValueError if a name means nothing."""
-    names = where.names if isinstance(where.names, tuple) else (where.names,)
     shares: dict[str, float] = {}
-    for name in names:
-        share = 4.0 ** (name - 4) if isinstance(name, int) else 1.0
-        for path in [_group(model, name)] if isinstance(name, int) else _matches(model, name):
-            shares[path] = share if where.share is None else where.share
+    for name, share in where.shares():
+        paths = [_group(model, name)] if isinstance(name, int) else _matches(model, name)
+        shares |= dict.fromkeys(paths, share)
     found = [Region(path, module, shares[path]) for path, module in model.named_modules() if path in shares]
-    count = where.last if isinstance(where.last, int) else math.ceil(round(where.last * len(found), 9))
-    return found[-count:]
+    return found[-where.count(len(found)) :]
 
 
 def _group(model: nn.Module, number: int) -> str:
@@ -120,7 +89,7 @@ def _matches(model: nn.Module, pattern: str) -> list[str]:
 def _offer(model: nn.Module, parents: list[str]) -> str:
     """The names of the modules right below those that match, for a message."""
     offered = [path for path, _ in model.named_modules() if path and _fits(path.split("."), [*parents, "*"])]
-    return (", ".join(offered[:12]) or "none") + ", ..." * (len(offered) > 12)
+    return placement.some(offered)
 
 
 def _fits(path: list[str], wanted: list[str]) -> bool:
