@@ -50,7 +50,7 @@ def column(published: dict[str, dict[str, Number]], name: str, prefix: str = "")
 def rows(results: Results, experiment: str, value: Value, quantity: str, base: Row, published: dict[str, float]) -> str:
     """What each row of an experiment measured, and its difference to `base`, with standard errors."""
     classifies = value is ACCURACY
-    header = ["", "Seeds", quantity, "Difference"]
+    header = ["Trained with", "Seeds", quantity, "Difference"]
     header += ["NLL", "Difference"] if classifies else []
     header += ["Dropped, %", "CPU s a run"] + ["The paper's"] * bool(published)
     lines, not_run = [], []

@@ -27,7 +27,7 @@ def is_built() -> bool:
 pytestmark = [needs_chromium, pytest.mark.skipif(not is_built(), reason="needs build/site as it is now: make docs")]
 
 # Of each kind of page one: text, code, pictures, formulas and tables, definitions, the reference, and one of Sphinx's.
-PAGES = ["index", "paper", "gallery", "performance", "matrix", "glossary", "api/core", "search"]
+PAGES = ["index", "paper", "gallery", "experiments", "performance", "matrix", "glossary", "api/core", "search"]
 WIDTHS = [1280, 400]
 
 
