@@ -39,9 +39,11 @@ def paths_for(file: str, root: Path = ROOT) -> Iterator[str]:
             yield from (str(test.relative_to(root)) for test in named or [folder] if test.exists())
         case ["docs", "playground", *_]:
             yield from ("tests/docs/test_playground.py", "tests/docs/test_playground_page.py")
+        case ["docs", "experiments", *parts] if path.suffix == ".py":
+            kind = "full_size" if parts[0] == "full_size" else "experiments"
+            yield from (str(test.relative_to(root)) for test in sorted(root.glob(f"tests/docs/test_{kind}*.py")))
         case ["docs", *_] | [_] if path.suffix == ".md":
-            yield "tests/docs/test_docs.py"
-            yield "tests/docs/test_site.py"
+            yield from (f"tests/docs/test_{name}.py" for name in ("docs", "readme", "site"))
 
 
 def selected(files: Iterable[str], root: Path = ROOT) -> list[str]:

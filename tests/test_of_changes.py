@@ -20,11 +20,23 @@ from tests.of_changes import ALWAYS, changed, selected
         ),
         ("conformance/dropblock_conformance/checks/scale.py", [ALWAYS, "tests/conformance/judging/test_scale.py"]),
         ("adapters/dropblock_tf/namespace.py", [ALWAYS, "tests/tf"]),
-        ("README.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
-        ("docs/spec.md", [ALWAYS, "tests/docs/test_docs.py", "tests/docs/test_site.py"]),
+        ("README.md", [ALWAYS, *(f"tests/docs/test_{name}.py" for name in ("docs", "readme", "site"))]),
+        ("docs/spec.md", [ALWAYS, *(f"tests/docs/test_{name}.py" for name in ("docs", "readme", "site"))]),
         (
             "docs/playground/stream.js",
             [ALWAYS, "tests/docs/test_playground.py", "tests/docs/test_playground_page.py"],
+        ),
+        (
+            "docs/experiments/full_size/cost.py",
+            [
+                ALWAYS,
+                "tests/docs/test_full_size.py",
+                *(f"tests/docs/test_full_size_{part}.py" for part in ("metrics", "parts", "refusals", "samples")),
+            ],
+        ),
+        (
+            "docs/experiments/data.py",
+            [ALWAYS, *(f"tests/docs/test_experiments{part}.py" for part in ("", "_page", "_parts"))],
         ),
         ("Makefile", [ALWAYS]),
     ],
