@@ -20,11 +20,15 @@ backend, arch, warp, binary, *dtypes = sys.argv[1:]
 target = GPUTarget(backend, int(arch) if arch.isdigit() else arch, int(warp))
 POINTERS = dict(seeds_ptr="*i32", words_ptr="*i32", counts_ptr="*i64", dropped_ptr="*i64", table_ptr="*i64",
                 key_ptr="*i64", keep_prob_ptr="*fp32", scale_ptr="*fp32")
+LARGE = {"t", "sample_offset", "stream", "units_counted", "units"}
 NUMBERS = dict(gamma_scale="fp32", ratio="fp32")
 
 def compiled(kernel, constants, **types):
     types = POINTERS | NUMBERS | types
-    signature = {a: "constexpr" if a in constants else types.get(a, "i32") for a in kernel.arg_names}
+    # Whatever passes 2^31 says so: a number that does not would be compiled for again.
+    said = {p.name: p.annotation_type for p in kernel.params if not p.is_constexpr and p.annotation_type}
+    assert {a for a in kernel.arg_names if a in LARGE or a.endswith("magic")} == said.keys()
+    signature = {a: "constexpr" if a in constants else said.get(a, types.get(a, "i32")) for a in kernel.arg_names}
     wide = {(kernel.arg_names.index(a),): [["tt.divisibility", 16]] for a in ("x_ptr", "y_ptr", "units_a_sample")
             if a in kernel.arg_names}
     values = {(kernel.arg_names.index(a),): value for a, value in constants.items()}

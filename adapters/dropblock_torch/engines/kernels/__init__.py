@@ -6,4 +6,5 @@
 drawn run on the device. No kernel sets a bit in a word that another program writes.
 
 Numbers that change from call to call are not specialised on: one compilation serves a whole schedule, and every size.
+Those that may pass 2^31 say that they have 64 bits, since Triton would otherwise compile again for the larger ones.
 """

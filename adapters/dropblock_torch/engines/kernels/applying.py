@@ -10,7 +10,7 @@ from dropblock_torch.engines.kernels import words
 # A sample's units a multiple of 16: wide loads and stores.
 @triton.jit(do_not_specialize=["words_a_sample", "chunks", "divisor", "magic", "shift"])
 def scale_and_drop(
-    x_ptr, y_ptr, words_ptr, scale_ptr, units_a_sample, words_a_sample, chunks, divisor, magic, shift,
+    x_ptr, y_ptr, words_ptr, scale_ptr, units_a_sample, words_a_sample, chunks, divisor, magic: tl.int64, shift,
     SHARED: tl.constexpr, SCOPE: tl.constexpr, CHANNELS_LAST: tl.constexpr, LARGE: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """The units of one sample, in the order of memory. `divisor` is the channels if they lie side by side, else a

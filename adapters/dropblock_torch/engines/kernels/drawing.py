@@ -37,8 +37,8 @@ def _thresholds(t, length):
     do_not_specialize=["n_counts", "t", "length", "samples", "groups", "sample_offset", "stream"],
 )  # fmt: skip
 def draw(
-    seeds_ptr, table_ptr, counts_ptr, n_counts, key_ptr, t, length, keep_prob_ptr, gamma_scale, ratio,
-    samples, groups, sample_offset, stream, KEEP_PROB_IS_HERE: tl.constexpr, BLOCK: tl.constexpr,
+    seeds_ptr, table_ptr, counts_ptr, n_counts, key_ptr, t: tl.int64, length, keep_prob_ptr, gamma_scale, ratio,
+    samples, groups, sample_offset: tl.int64, stream: tl.int64, KEEP_PROB_IS_HERE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The seeds of BLOCK groups of four segments, bit p of a word where position p holds one; and clear the counts.
 

@@ -65,9 +65,9 @@ NUMBERS = [
 @triton.jit(do_not_specialize=NUMBERS)
 def grow(
     words_ptr, seeds_ptr, dropped_ptr, scale_ptr, samples, chunks, words_a_sample, maps, per_map, groups, lines,
-    row_units, units_counted, row_magic, row_shift, lines_magic, lines_shift,
+    row_units, units_counted: tl.int64, row_magic: tl.int64, row_shift, lines_magic: tl.int64, lines_shift,
     height, width, packs, cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans,
-    height_magic, height_shift, packs_magic, packs_shift,
+    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift,
     PIECES: tl.constexpr, LONG_ROWS: tl.constexpr, LARGE: tl.constexpr, COUNTS: tl.constexpr, WORDS: tl.constexpr,
 ):  # fmt: skip
     """Words of maps that lie one after the other. A word holds pieces of PIECES rows at most.
@@ -116,9 +116,9 @@ def grow(
 @triton.jit(do_not_specialize=NUMBERS)
 def grow_across(
     words_ptr, seeds_ptr, dropped_ptr, scale_ptr, samples, chunks, words_a_sample, maps, per_map, groups, lines,
-    row_units, units_counted, row_magic, row_shift, lines_magic, lines_shift,
+    row_units, units_counted: tl.int64, row_magic: tl.int64, row_shift, lines_magic: tl.int64, lines_shift,
     height, width, packs, cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans,
-    height_magic, height_shift, packs_magic, packs_shift,
+    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift,
     COUNTS: tl.constexpr, WORDS: tl.constexpr,
 ):  # fmt: skip
     """Words of channels that lie side by side, a multiple of 32 of them: 32 * WORDS channels of one row.
@@ -149,9 +149,9 @@ def grow_across(
 @triton.jit(do_not_specialize=NUMBERS)
 def grow_bits(
     words_ptr, seeds_ptr, dropped_ptr, scale_ptr, samples, chunks, words_a_sample, maps, per_map, groups, lines,
-    row_units, units_counted, row_magic, row_shift, lines_magic, lines_shift,
+    row_units, units_counted: tl.int64, row_magic: tl.int64, row_shift, lines_magic: tl.int64, lines_shift,
     height, width, packs, cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans,
-    height_magic, height_shift, packs_magic, packs_shift,
+    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift,
     COUNTS: tl.constexpr, WORDS: tl.constexpr,
 ):  # fmt: skip
     """Words of channels that lie side by side, any number of them, bit for bit."""
@@ -203,7 +203,8 @@ def _factor(units, kept, DTYPE: tl.constexpr):
 
 @triton.jit(do_not_specialize=["scopes", "maps", "words_a_sample", "units"])
 def count_maps(
-    words_ptr, dropped_ptr, scale_ptr, scopes, maps, words_a_sample, units, SCOPES: tl.constexpr, WORDS: tl.constexpr
+    words_ptr, dropped_ptr, scale_ptr, scopes, maps, words_a_sample, units: tl.int64,
+    SCOPES: tl.constexpr, WORDS: tl.constexpr,
 ):  # fmt: skip
     """The dropped units of each map, whose units lie one after the other, and its factor."""
     scope = tl.program_id(0) * SCOPES + tl.arange(0, SCOPES)
