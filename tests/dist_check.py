@@ -46,11 +46,11 @@ def run(*command: str | Path) -> None:
     subprocess.run(command, cwd=CLEAN, env=ENVIRONMENT, check=True)
 
 
-def first_example() -> str:
-    """The first Python that README.md shows."""
-    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert example is not None, "README.md has no example"
-    return example[1]
+def example_of(package: str) -> str:
+    """The Python that README.md shows for one of the packages."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    [example] = (block for block in blocks if f"from {package} import" in block)
+    return str(example)
 
 
 def check_wheel(wheel: Path) -> None:
@@ -78,7 +78,7 @@ def check_sdist(sdist: Path) -> None:
 def check_core(wheel: Path) -> None:
     python = installed(str(wheel)) / "python"
     run(python, "-W", "error", "-c", IMPORT_CORE)
-    run(python, "-W", "error", "-c", first_example())
+    run(python, "-W", "error", "-c", example_of("dropblock_core"))
     wanted = "off" if wheel.stem.endswith("-py3-none-any") else "on"
     status = f"import dropblock_core as d; print(d.native_status()); assert d.native_status().startswith('{wanted}: ')"
     run(python, "-c", status)
@@ -86,13 +86,13 @@ def check_core(wheel: Path) -> None:
 
 def check_torch(wheel: Path) -> None:
     python = installed(f"{wheel}[torch]") / "python"
-    run(python, "-c", first_example())
+    run(python, "-c", example_of("dropblock_torch"))
     run(python, "-c", TORCH_AS_NUMPY)
 
 
 def check_conformance(wheel: Path) -> None:
     programs = installed(f"{wheel}[conformance]")
-    run(programs / "python", "-W", "error", "-c", first_example())
+    run(programs / "python", "-W", "error", "-c", example_of("dropblock_core"))
     run(programs / "python", "-W", "error", "-c", "import dropblock_conformance")
     # It judges in a process of its own, and writes by a template that the wheel must hold.
     command = programs / "dropblock-conformance"
