@@ -92,7 +92,7 @@ def _grown(seeds: Any, spec: MaskSpec) -> Any:
     *outer, width = spec.segments.feat
     empty = tf.zeros([tf.shape(seeds)[0], spec.maps, *outer, -(-width // 32)], space.dtype)
     waits = tf.reduce_any(seeds != 0)
-    _, rows = space.loop(lambda waits, rows: waits, grow, (Array(waits), Array(empty)))
+    _, rows = space.loop(lambda waits, rows: waits, grow, (Array(waits), Array(empty)), at_most=1)
     return rows.tensor
 
 

@@ -14,7 +14,9 @@ from dropblock_tf.namespace import Array
 class TensorFlowWordSpace(words.WordSpace):
     """Words whose loops are TensorFlow's."""
 
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
         def unwrapped(*state: Any) -> tuple[Any, ...]:
             return tuple(x.tensor for x in body(*map(Array, state)))
 
@@ -29,7 +31,7 @@ class TensorFlowWordSpace(words.WordSpace):
         # Unrolled, the generator would take XLA minutes to compile.
         done = Array(tf.constant(0, tf.int64))
         _, *end = self.loop(
-            lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state)
+            lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state), times
         )
         return tuple(end)
 
