@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu kernels calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,6 +111,10 @@ test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installatio
 
 bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise.
 	$(ON_PATH) $(GPU_PYTHON) tests/bench_gpu.py
+
+# On any machine: Triton compiles for GPUs that are not here.
+kernels: install  ## Count the instructions, registers and accesses of the GPU's kernels; writes docs/performance.md.
+	TRITON_INTERPRET=0 $(BIN)/python -m tests.bench.kernels
 
 calibrate: install  ## Measure false alarms and power of the suite over many seeds.
 	$(BIN)/python tests/calibrate.py
