@@ -26,9 +26,9 @@ MADE = {
     "draw": ("draw", ("BLOCK",), 4),  # at one turn of its loop
     "grow": ("word", ("WORDS",), 1),
     "grow_across": ("word", ("WORDS",), 32),
-    "grow_bits": ("word", ("WORDS",), 1),
     "count_maps": ("word", ("SCOPES", "WORDS"), 1),
     "scale_and_drop": ("unit", ("ROWS",), 32),
+    "scale_and_drop_across": ("unit", ("ROWS",), 1024),
 }
 
 
@@ -183,7 +183,7 @@ def launches() -> str:
     setting = Setting((256, 1024, 14, 14), 7)
     calls = {"A forward pass": setting, 'one with `renorm="map"`': setting._replace(renorm="map")}
     said = [
-        f"{call} {', '.join(f'`{launch.name}`' for launch in of.of_mask() + of.of_apply())}"
+        f"{call} {', '.join(f'`{launch.name}`' for launch in of.of_mask() + of.of_apply(False))}"
         for call, of in calls.items()
     ]
     return f"Launches: {'; '.join(said)}; a backward pass the last alone."

@@ -28,9 +28,9 @@ KERNELS = [
     (drawing, "draw"),
     (growing, "grow"),
     (growing, "grow_across"),
-    (growing, "grow_bits"),
     (growing, "count_maps"),
     (applying, "scale_and_drop"),
+    (applying, "scale_and_drop_across"),
 ]
 # Arguments that may pass 2^31. Triton would compile again for a large value of one that does not say so.
 LARGE = {"t", "sample_offset", "stream", "units_counted", "units"}
@@ -108,10 +108,10 @@ class Setting(NamedTuple):
             gpu.mask(key, keep_prob, call, plan, wide_dtype(self.dtype))
         return made
 
-    def of_apply(self) -> list[Launch]:
-        """Lines 7 and 8, and the backward pass."""
+    def of_apply(self, channels_last: bool) -> list[Launch]:
+        """Lines 7 and 8, in either pass, of activations or a gradient in either order."""
         plan = self.plan
-        memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
         x = torch.empty(self.shape, dtype=self.dtype, memory_format=memory_format)  # nobody writes there
         state, scale = torch.empty(4, dtype=torch.uint8), torch.empty(plan.scopes, dtype=wide_dtype(self.dtype))
         with recorded() as made:
@@ -151,7 +151,6 @@ OF_MASK: dict[str, tuple[str, Setting]] = {
     "80x80": ("grow", Setting((16, 256, 80, 80), 5)),
     "a sample of 2^30 units, by sample": ("grow", Setting((2, 2**14, 256, 256), 7, renorm="sample")),
     "channels last": ("grow_across", Setting((256, 1024, 14, 14), 7, channels_last=True)),
-    "channels last, 1,000 of them": ("grow_bits", Setting((256, 1000, 14, 14), 7, channels_last=True)),
     "each map, 14x14": ("count_maps", Setting((256, 1024, 14, 14), 7, renorm="map")),
 }
 
@@ -162,10 +161,19 @@ def variants(dtypes: Iterable[torch.dtype]) -> Iterator[tuple[str, Launch]]:
         yield what, next(launch for launch in setting.of_mask() if launch.name == name)
     for dtype in dtypes:
         setting = Setting((256, 1024, 14, 14), 7, dtype)
-        for what, of in {
-            "over the tensor": setting,
-            "over each map": setting._replace(renorm="map"),
-            "over each sample, one mask for all channels": setting._replace(renorm="sample", per_channel=False),
-            "the same, channels last": setting._replace(renorm="sample", per_channel=False, channels_last=True),
-        }.items():
-            yield f"{str(dtype).removeprefix('torch.')}, {what}", *of.of_apply()
+        by_map = setting._replace(renorm="map")
+        shared = setting._replace(renorm="sample", per_channel=False)
+        last = setting._replace(channels_last=True)
+        few = last._replace(shape=(512, 2048, 7, 7))
+        odd = last._replace(shape=(256, 1000, 14, 14))
+        for what, of, channels_last in (
+            ("over the tensor", setting, False),
+            ("over each map", by_map, False),
+            ("over each sample, one mask for all channels", shared, False),
+            ("the same, channels last", shared, True),
+            ("channels last, over each map", by_map, True),
+            ("channels last, 1,000 of them", odd, True),
+            ("14x14, of a mask that is channels last", last, False),
+            ("7x7, of a mask that is channels last", few, False),
+        ):
+            yield f"{str(dtype).removeprefix('torch.')}, {what}", *of.of_apply(channels_last)

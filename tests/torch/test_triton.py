@@ -88,6 +88,39 @@ def test_r13_channels_that_lie_side_by_side_fill_words_or_do_not(channels: int, 
     assert agrees(x, 0.7, 2, renorm="sample")
 
 
+@pytest.mark.parametrize("mask_is_channels_last", [True, False])
+@grid(
+    renorm=["sample", "tensor", "map", "none"],
+    channels=[64, 33],  # whose bits fill words or do not
+    per_channel=[True, False],
+    rank=[4, 5],
+)
+def test_r13_a_gradient_in_another_order_takes_one_pass(
+    renorm: str,
+    channels: int,
+    per_channel: bool,
+    rank: int,
+    mask_is_channels_last: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(gpu, "as_rows")  # which copies
+    last = torch.channels_last if rank == 4 else torch.channels_last_3d
+    dy = activations((2, channels, *[2] * (rank - 3), 30))
+    x = torch.zeros(dy.shape)
+    if mask_is_channels_last:
+        x = x.contiguous(memory_format=last)
+    else:
+        dy = dy.contiguous(memory_format=last)
+    options: dict[str, Any] = {"per_channel": per_channel, "renorm": renorm, "seed": SEED}
+    y = drop_block(x.requires_grad_(), 0.7, 2, **options)
+    (dx,) = torch.autograd.grad(y, x, dy)
+    # The derivative is the same product, so that it is NumPy's for dy.
+    reference = dropblock_core.drop_block(dy.numpy(), 0.7, 2, **options)
+    assert np.array_equal(dx.numpy(), reference, equal_nan=True)
+    assert y.stride() == x.stride()
+    assert dx.stride() == dy.stride()
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_r09_the_kernels_round_once_in_every_dtype(dtype: torch.dtype) -> None:
     assert agrees(activations((2, 3, 8, 8), dtype), 0.7, 3)
@@ -150,7 +183,9 @@ def test_r13_offsets_of_64_bits_lead_to_the_same_places(
     shape: tuple[int, ...], per_channel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "LARGE", 1)
-    assert agrees(activations(shape), 0.6, 2, per_channel=per_channel, renorm="map")
+    x = activations(shape)
+    assert agrees(x, 0.6, 2, per_channel=per_channel, renorm="map")
+    assert agrees(x.contiguous(memory_format=gpu.CHANNELS_LAST[x.ndim]), 0.6, 2, per_channel=per_channel, renorm="map")
 
 
 def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from tests.shared.generated import read_generated
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
+APPLY = {"scale_and_drop", "scale_and_drop_across"}
+KERNELS = {"draw", "grow", "grow_across", "count_maps", *APPLY}
 
 
 def printed(*arguments: str) -> str:
@@ -42,20 +44,13 @@ def printed(*arguments: str) -> str:
 )
 def test_every_kernel_compiles_for(target: str, dtypes: list[str]) -> None:
     found = json.loads(printed(target, "--json", "--dtypes", *dtypes))
-    assert {of["kernel"] for of in found} == {
-        "draw",
-        "grow",
-        "grow_across",
-        "grow_bits",
-        "count_maps",
-        "scale_and_drop",
-    }
+    assert {of["kernel"] for of in found} == KERNELS
     for of in found:
         assert of["instructions"] > 100, of
-        if of["kernel"] == "scale_and_drop":
+        if of["kernel"] in APPLY and "of a mask" not in of["variant"]:
             # One read and one write a unit, sixteen bytes at a time.
             assert of["stores"].keys() == {"16"}, of
-            assert of["loads"]["16"] == of["stores"]["16"], of
+            assert of["loads"]["16"] >= of["stores"]["16"], of
 
 
 @pytest.mark.exhaustive

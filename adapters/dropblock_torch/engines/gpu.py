@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A GPU: launches the Triton kernels, without waiting for the device.
 
-The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory.
+The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory, or, where their
+channels lie side by side but do not fill words, in that of contiguous ones.
 """
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -26,6 +28,7 @@ R = TypeVar("R")
 # The interpreter runs one program after the other, each operation on NumPy arrays: there, few large ones are fast.
 LARGEST = 2**20 if triton.knobs.runtime.interpret else 2**11
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 # From so many units of a sample on, offsets in it take 64 bits.
 LARGE = 2**30
@@ -54,6 +57,11 @@ def state_bytes(plan: Plan) -> int:
 
 def _words_a_sample(plan: Plan) -> int:
     return triton.cdiv(plan.maps * plan.units, 32)
+
+
+def _bits_lie_across(plan: Plan) -> bool:
+    """Whether the bits of a unit's channels lie side by side."""
+    return plan.channels_last and plan.maps % 32 == 0
 
 
 @_on_its_device
@@ -95,19 +103,15 @@ def _grow(state: Tensor, seeds: Tensor, counts: Tensor, scale: Tensor, plan: Pla
     segments = plan.segments
     (_, height, row), valid, sides = (_three(sizes) for sizes in (segments.feat, segments.valid, segments.block))
     packs, lines, words = segments.packed or 1, plan.units // row, _words_a_sample(plan)
-    if not plan.channels_last or plan.maps == 1:
-        block = _block(words, LARGEST // 8)
-        chunks = parts = triton.cdiv(words, block)
-        kernel = growing.grow
-        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
-    elif plan.maps % 32 == 0:
+    if _bits_lie_across(plan):
         block = _block(plan.maps // 32, LARGEST // 256)
         chunks = triton.cdiv(plan.maps // 32, block)
         kernel, parts, options = growing.grow_across, lines * chunks, {}
     else:
-        block = _block(words, LARGEST // 128)
+        block = _block(words, LARGEST // 8)
         chunks = parts = triton.cdiv(words, block)
-        kernel, options = growing.grow_bits, {}
+        kernel = growing.grow
+        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
     kernel[(plan.samples * parts,)](
         state.view(torch.int32), seeds, counts, scale, plan.samples, chunks, words, plan.maps, segments.per_map,
         seeds.numel() // plan.samples // 4, lines, row, count, *_magic(row), *_magic(lines), height, segments.width,
@@ -120,17 +124,38 @@ def _grow(state: Tensor, seeds: Tensor, counts: Tensor, scale: Tensor, plan: Pla
 @_on_its_device
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
-    x, out, y = as_rows(x, plan)
-    units_a_sample = plan.channels * plan.units
-    divisor = plan.channels if plan.channels_last else plan.units
-    rows = _block(triton.cdiv(units_a_sample, 32), LARGEST // 32)
-    chunks = triton.cdiv(units_a_sample, 32 * rows)
-    applying.scale_and_drop[(plan.samples * chunks,)](
-        x, out, state.view(torch.int32), scale, units_a_sample, _words_a_sample(plan), chunks, divisor,
-        *_magic(divisor), SHARED=plan.maps != plan.channels, SCOPE=_scope(plan), CHANNELS_LAST=plan.channels_last,
-        LARGE=units_a_sample >= LARGE, ROWS=rows,
-    )  # fmt: skip
+    across = _bits_lie_across(plan)
+    channels_last = next((order for order in (across, not across) if _lies(x, order)), None)
+    if channels_last is None:
+        channels_last = plan.channels_last
+        x, out, y = as_rows(x, plan)
+    else:
+        out = y = torch.empty_like(x)
+    shared, units_a_sample = plan.maps != plan.channels, plan.channels * plan.units
+    inner, outer = (plan.channels, plan.units) if channels_last else (plan.units, plan.channels)
+    options = {"SCOPE": _scope(plan), "LARGE": units_a_sample >= LARGE}
+    if shared or channels_last == across:
+        rows = _block(triton.cdiv(units_a_sample, 32), LARGEST // 32)
+        chunks = triton.cdiv(units_a_sample, 32 * rows)
+        applying.scale_and_drop[(plan.samples * chunks,)](
+            x, out, state.view(torch.int32), scale, units_a_sample, _words_a_sample(plan), chunks, inner,
+            *_magic(inner), SHARED=shared, CHANNELS_LAST=channels_last, ROWS=rows, **options,
+        )  # fmt: skip
+    else:
+        rows = _block(triton.cdiv(inner, 32), LARGEST // 1024)
+        chunks, grain = triton.cdiv(inner, 32 * rows), math.gcd(inner, 16)
+        tiles = chunks * triton.cdiv(outer, 32)
+        applying.scale_and_drop_across[(plan.samples * tiles,)](
+            x, out, state.view(torch.int32), scale, inner // grain, outer, _words_a_sample(plan), tiles, chunks,
+            GRAIN=grain, ROWS=rows, **options,
+        )  # fmt: skip
     return y if out is y else y.copy_(out)
+
+
+def _lies(x: Tensor, channels_last: bool) -> bool:
+    """Whether memory holds `x` in this order, and as it is."""
+    memory_format = CHANNELS_LAST.get(x.ndim) if channels_last else torch.contiguous_format
+    return memory_format is not None and x.is_contiguous(memory_format=memory_format) and not x.is_neg()
 
 
 def _scope(plan: Plan) -> str:
