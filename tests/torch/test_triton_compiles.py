@@ -47,6 +47,9 @@ def test_every_kernel_compiles_for(target: str, dtypes: list[str]) -> None:
     assert {of["kernel"] for of in found} == KERNELS
     for of in found:
         assert of["instructions"] > 100, of
+        # Of 65,536 registers, so that 24 warps of 32 threads have their own.
+        assert of["registers"] <= 80, of
+        assert of["spilled"] <= 16, of
         if of["kernel"] in APPLY and "of a mask" not in of["variant"]:
             # One read and one write a unit, sixteen bytes at a time.
             assert of["stores"].keys() == {"16"}, of

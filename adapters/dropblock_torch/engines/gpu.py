@@ -89,8 +89,8 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     scope = _scope(plan)
     _grow(state, seeds, counts, scale, plan, "none" if scope == "map" else scope, call.count)
     if scope == "map":
-        block = _block(plan.units // 32 + 2, LARGEST // 2)
-        scopes = _block(plan.scopes, LARGEST // 2 // block)
+        block = _block(plan.units // 32 + 2, LARGEST // 4)
+        scopes = _block(plan.scopes, LARGEST // 4 // block)
         growing.count_maps[(triton.cdiv(plan.scopes, scopes),)](
             state.view(torch.int32), counts, scale, plan.scopes, plan.maps, _words_a_sample(plan), plan.units,
             SCOPES=scopes, WORDS=block,

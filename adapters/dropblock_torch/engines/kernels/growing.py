@@ -180,17 +180,19 @@ def count_maps(
 ):  # fmt: skip
     """The dropped units of each map, whose units lie one after the other, and its factor."""
     scope = tl.program_id(0) * SCOPES + tl.arange(0, SCOPES)
-    n, c = (scope // maps).to(tl.int64), (scope % maps).to(tl.int64)
-    begin = c * units
-    dropped = tl.zeros([SCOPES], tl.int64)
+    begin = (scope % maps).to(tl.int64) * units
+    words_ptr += (scope // maps).to(tl.int64) * words_a_sample + (begin >> 5)
+    first = (begin & 31).to(tl.int32)
+    ones = tl.zeros([SCOPES, WORDS], tl.int32)
     for chunk in range(0, units // 32 + 2, WORDS):
-        word = (begin >> 5)[:, None] + chunk + tl.arange(0, WORDS)[None, :]
+        w = tl.arange(0, WORDS)[None, :]
         # A word may hold the end of one map and the beginning of the next.
-        low = tl.minimum(tl.maximum(begin[:, None] - word * 32, 0), 32).to(tl.int32)
-        high = tl.minimum(tl.maximum(begin[:, None] + units - word * 32, 0), 32).to(tl.int32)
-        inside = (high > low) & (scope < scopes)[:, None]
-        bits = tl.load(words_ptr + n[:, None] * words_a_sample + word, mask=inside, other=0)
-        bits = bits & tl.where(high >= 32, -1, (1 << (high & 31)) - 1) & (-1 << (low & 31))
-        dropped += tl.sum(words.ones(bits.to(tl.uint32, bitcast=True)).to(tl.int64), axis=1)
+        low = tl.where((chunk == 0) & (w == 0), first[:, None], 0)
+        left = tl.minimum(first + (units - chunk * 32), 32 * WORDS).to(tl.int32)
+        high = tl.minimum(tl.maximum(left[:, None] - w * 32, 0), 32)
+        inside = (high > 0) & (scope < scopes)[:, None]
+        bits = tl.load(words_ptr[:, None] + (chunk + w), mask=inside, other=0).to(tl.uint32, bitcast=True)
+        ones += words.ones(bits & (words.bits_below(high) ^ words.bits_below(low))).to(tl.int32)
+    dropped = tl.sum(ones.to(tl.int64), axis=1)
     tl.store(dropped_ptr + scope, dropped, mask=scope < scopes)
     tl.store(scale_ptr + scope, _factor(units, units - dropped, scale_ptr.dtype.element_ty), mask=scope < scopes)
