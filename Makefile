@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu kernels calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu kernels calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-triton fuzz-calls lint types docs dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -136,6 +136,9 @@ test-aarch64: install  ## Compile the C library for aarch64 and test it under qe
 # 100,000 random settings.
 fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minutes.
 	$(BIN)/pytest -m exhaustive tests/core/test_native.py
+
+fuzz-triton: install  ## Compare the GPU's kernels, interpreted, with NumPy at 10,000 settings, bit for bit, for an hour or two.
+	TRITON_SETTINGS=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/torch/test_triton_fuzz.py
 
 fuzz-calls: install  ## Make 1,000 hostile calls of each front door, and print what became of them.
 	HOSTILE_CALLS=1000 $(FAST) OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/*/test_hostile_calls.py
