@@ -33,7 +33,9 @@ MADE = {
 
 
 class Counts(NamedTuple):
-    """Of one kernel for one target. Loads, stores and atomics are those of global memory, the former by their bytes."""
+    """Of one kernel for one target. Loads, stores and atomics are those of global memory, by their bytes. What gfx942
+    loads into scalar registers, its arguments mostly, is left out.
+    """
 
     kernel: str
     variant: str
@@ -43,6 +45,7 @@ class Counts(NamedTuple):
     made: str
     each: float  # instructions that threads run for each of what is made, every loop once
     registers: int
+    scalar: int  # registers that gfx942 counts apart
     spilled: int  # bytes a thread
     shared: int  # bytes a program
     loads: dict[int, int]
@@ -110,8 +113,8 @@ class Code(NamedTuple):
         inside: set[int] = set()
         for place, others in enumerate(self.leads_to):
             for other in others:
-                if other <= place and place in (after := _reached(other, self.leads_to)):
-                    inside |= after & _reached(place, comes_from)
+                if other <= place:
+                    inside |= _reached(other, self.leads_to) & _reached(place, comes_from)
         return len(inside)
 
 
@@ -124,8 +127,8 @@ def _reached(start: int, arrows: list[set[int]]) -> set[int]:
     return found
 
 
-def nvidia(asm: dict[str, Any]) -> tuple[Code, int, int]:
-    """The code, its registers and what it spills."""
+def nvidia(asm: dict[str, Any]) -> tuple[Code, int, int, int]:
+    """The code, its registers, scalar ones, and what it spills."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(asm["cubin"])
@@ -135,18 +138,18 @@ def nvidia(asm: dict[str, Any]) -> tuple[Code, int, int]:
 
         used = dict(re.findall(r"(\w+):(\d+)", said(triton.knobs.nvidia.cuobjdump, "-res-usage")))
         code = Code.of(said(triton.knobs.nvidia.nvdisasm, "-c").splitlines(), SASS)
-    return code, int(used["REG"]), int(used["STACK"]) + int(used["LOCAL"])
+    return code, int(used["REG"]), 0, int(used["STACK"]) + int(used["LOCAL"])
 
 
-def amd(asm: dict[str, Any]) -> tuple[Code, int, int]:
+def amd(asm: dict[str, Any]) -> tuple[Code, int, int, int]:
     """Likewise. A scalar register is spilled to a vector's lane; the metadata have the number of both."""
     code, _, rest = asm["amdgcn"].partition("\t.section\t.rodata")
     used = dict(re.findall(r"^ +\.(\w+): +(\d+)$", rest, re.MULTILINE))
     spilled = int(used["private_segment_fixed_size"]) + 4 * int(used["sgpr_spill_count"])
-    return Code.of(code.splitlines(), AMDGCN), int(used["vgpr_count"]), spilled
+    return Code.of(code.splitlines(), AMDGCN), int(used["vgpr_count"]), int(used["sgpr_count"]), spilled
 
 
-VENDORS: dict[str, tuple[Assembly, Callable[[dict[str, Any]], tuple[Code, int, int]]]] = {
+VENDORS: dict[str, tuple[Assembly, Callable[[dict[str, Any]], tuple[Code, int, int, int]]]] = {
     "cuda": (SASS, nvidia),
     "hip": (AMDGCN, amd),
 }
@@ -165,15 +168,16 @@ def accesses(code: Code, assembly: Assembly) -> dict[str, dict[int, int]]:
 def counted(variant: str, launch: Launch, target: str) -> Counts:
     compiled = launch.compiled(target)
     assembly, read = VENDORS[TARGETS[target].backend]
-    code, registers, spilled = read(compiled.asm)
+    code, registers, scalar, spilled = read(compiled.asm)
     made, constants, number = MADE[launch.name]
     for constant in constants:
         number *= launch.given[constant]
     instructions, in_loops, found = len(code.lines), code.in_loops(), accesses(code, assembly)
     threads = compiled.metadata.num_warps * TARGETS[target].warp_size
+    each = (in_loops if made == "draw" else instructions) * threads / number
     return Counts(
-        launch.name, variant, target, instructions, in_loops, made,
-        (in_loops if made == "draw" else instructions) * threads / number, registers, spilled, compiled.metadata.shared,
+        launch.name, variant, target, instructions, in_loops, made, each, registers, scalar, spilled,
+        compiled.metadata.shared,
         found["loads"], found["stores"], sum(found["atomics"].values()),
     )  # fmt: skip
 
@@ -212,8 +216,8 @@ def details(of: Counts) -> str:
 
     return (
         f"{of.target} {of.kernel}, {of.variant}: {of.instructions} instructions, {of.in_loops} of them in loops, "
-        f"{of.each:.1f} a {of.made}; {of.registers} registers, {of.spilled} bytes spilled, {of.shared} shared; loads "
-        f"{widths(of.loads)}, stores {widths(of.stores)}, atomics {of.atomics}"
+        f"{of.each:.1f} a {of.made}; {of.registers} registers and {of.scalar} scalar, {of.spilled} bytes spilled, "
+        f"{of.shared} shared; loads {widths(of.loads)}, stores {widths(of.stores)}, atomics {of.atomics}"
     )
 
 

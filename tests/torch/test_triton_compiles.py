@@ -31,6 +31,55 @@ def printed(*arguments: str) -> str:
     return run.stdout
 
 
+SASS = """
+        /*0000*/                   S2R R0, SR_TID.X ;
+        /*0010*/               @P1 BRA `(.L_x_3) ;
+.L_x_1:
+        /*0020*/              @!P1 LDG.E.128.CONSTANT R8, desc[UR4][R6.64] ;
+        /*0030*/                   LDG.E.U16 R8, desc[UR4][R6.64+0x80] ;
+        /*0040*/                   REDUX.SUM UR5, R4 ;
+        /*0050*/               @P0 BRA `(.L_x_1) ;
+.L_x_2:
+        /*0060*/                   STG.E [R2.64], R8 ;
+        /*0070*/                   EXIT ;
+.L_x_3:
+        /*0080*/                   RED.E.ADD.64.STRONG.GPU [R2.64], R8 ;
+        /*0090*/                   BRA `(.L_x_2) ;
+.L_x_4:
+        /*00a0*/                   BRA `(.L_x_4);
+        /*00b0*/                   NOP;
+"""
+AMDGCN = """
+\ts_load_dword s2, s[8:9], 0x0
+\ts_cbranch_execz .LBB0_3
+.LBB0_1:
+\tglobal_load_dwordx4 v[0:3], v[0:1], off
+\tglobal_load_ushort v[0:3], v[0:1], off
+\ts_nop 0
+\ts_cbranch_scc1 .LBB0_1
+.LBB0_2:
+\tglobal_store_dword v[4:5], v0, off
+\ts_endpgm
+.LBB0_3:
+\tglobal_atomic_add_x2 v[4:5], v0, off
+\ts_branch .LBB0_2
+"""
+
+
+@pytest.mark.parametrize(("name", "listing"), [("SASS", SASS), ("AMDGCN", AMDGCN)])
+def test_instructions_loops_and_accesses_are_counted_in_a_listing(name: str, listing: str) -> None:
+    from tests.bench import kernels
+
+    assembly = getattr(kernels, name)
+    code = kernels.Code.of(listing.splitlines(), assembly)
+    assert len(code.lines) == 10
+    assert code.in_loops() == 4  # a jump backwards from which nothing comes back is none
+    found = kernels.accesses(code, assembly)
+    assert found["loads"] == {16: 1, 2: 1}
+    assert found["stores"] == {4: 1}
+    assert sum(found["atomics"].values()) == 1
+
+
 # A process takes seconds for its kernels.
 @pytest.mark.parametrize(
     ("target", "dtypes"),
