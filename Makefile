@@ -137,7 +137,7 @@ test-aarch64: install  ## Compile the C library for aarch64 and test it under qe
 fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minutes.
 	$(BIN)/pytest -m exhaustive tests/core/test_native.py
 
-fuzz-triton: install  ## Compare the GPU's kernels, interpreted, with NumPy at 10,000 settings, bit for bit, for an hour or two.
+fuzz-triton: install  ## Compare the GPU's kernels, interpreted, with NumPy at 10,000 settings, bit for bit, for hours.
 	TRITON_SETTINGS=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/torch/test_triton_fuzz.py
 
 fuzz-calls: install  ## Make 1,000 hostile calls of each front door, and print what became of them.
