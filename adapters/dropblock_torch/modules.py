@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
-from dropblock_torch import arguments
+from dropblock_torch import arguments, eager
 from dropblock_torch.functional import way
 from dropblock_torch.observed import Observed
 
@@ -29,7 +29,10 @@ def _drop_block_of(
             f"[channels, *spatial] with {rank} spatial axes"
         )
     batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
-    y = way(batch).drop_block(batch, keep_prob, block_size, sample_offset=0, foreign={}, **options)
+    by = way(batch)
+    # At once the host may know the number, which was checked when it was set.
+    number = keep_prob.item() if by is eager else keep_prob
+    y = by.drop_block(batch, number, block_size, sample_offset=0, foreign={}, **options)
     if batch is x:
         return y
     # If nothing was dropped, or it was dropped in place, the result is `x` itself.

@@ -20,12 +20,11 @@ backend, arch, warp, binary, *dtypes = sys.argv[1:]
 target = GPUTarget(backend, int(arch) if arch.isdigit() else arch, int(warp))
 POINTERS = dict(seeds_ptr="*i32", words_ptr="*i32", counts_ptr="*i64", dropped_ptr="*i64", table_ptr="*i64",
                 key_ptr="*i64", keep_prob_ptr="*fp32", scale_ptr="*fp32")
-LARGE = {"t", "sample_offset", "stream", "units_counted", "units"}
-NUMBERS = dict(gamma_scale="fp32", ratio="fp32")
+LARGE = {"t", "sample_offset", "stream", "units_counted", "units", "gamma_scale", "ratio", "fixed_scale"}
 
 def compiled(kernel, constants, **types):
-    types = POINTERS | NUMBERS | types
-    # Whatever passes 2^31 says so: a number that does not would be compiled for again.
+    types = POINTERS | types
+    # Whatever passes 2^31 or is a float says so: an int that does not would be compiled for again.
     said = {p.name: p.annotation_type for p in kernel.params if not p.is_constexpr and p.annotation_type}
     assert {a for a in kernel.arg_names if a in LARGE or a.endswith("magic")} == said.keys()
     signature = {a: "constexpr" if a in constants else said.get(a, types.get(a, "i32")) for a in kernel.arg_names}
@@ -38,6 +37,7 @@ def compiled(kernel, constants, **types):
 
 for here in (True, False):
     compiled(drawing.draw, dict(KEEP_PROB_IS_HERE=here, BLOCK=128))
+compiled(drawing.draw, dict(KEEP_PROB_IS_HERE=True, BLOCK=128), keep_prob_ptr="*fp64", scale_ptr="*fp64")
 compiled(growing.grow, dict(PIECES=4, LONG_ROWS=False, LARGE=False, COUNTS="tensor", WORDS=256))
 compiled(growing.grow, dict(PIECES=2, LONG_ROWS=True, LARGE=True, COUNTS="sample", WORDS=256), scale_ptr="*fp64")
 compiled(growing.grow_across, dict(COUNTS="tensor", WORDS=8))
