@@ -106,10 +106,10 @@ bench: install  ## Measure time and memory, as ratios within one run; writes doc
 GPU_PYTHON ?= python3
 ON_PATH := PYTHONPATH=.:adapters:conformance:$(PYTHONPATH) TRITON_INTERPRET=0
 
-test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation.
-	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider tests/gpu
+test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation; without one every test is skipped.
+	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider -m "" tests/gpu
 
-bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise.
+bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise; writes docs/bench-gpu.json.
 	$(ON_PATH) $(GPU_PYTHON) tests/bench_gpu.py
 
 # On any machine: Triton compiles for GPUs that are not here.

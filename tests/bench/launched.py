@@ -32,8 +32,8 @@ KERNELS = [
     (applying, "scale_and_drop"),
     (applying, "scale_and_drop_across"),
 ]
-# Arguments that may pass 2^31. Triton would compile again for a large value of one that does not say so.
-LARGE = {"t", "sample_offset", "stream", "units_counted", "units"}
+# Arguments that may pass 2^31, and floats. Triton would compile again for a large value of one that does not say so.
+LARGE = {"t", "sample_offset", "stream", "units_counted", "units", "gamma_scale", "ratio", "fixed_scale"}
 
 
 class Launch(NamedTuple):
@@ -78,8 +78,8 @@ def _is_multiple_of_16(value: Any) -> bool:
 def _type(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"*{canonicalize_dtype(value.dtype)}"
-    assert isinstance(value, float) or value < 2**31
-    return "fp32" if isinstance(value, float) else "i32"
+    assert value < 2**31
+    return "i32"
 
 
 class Setting(NamedTuple):
@@ -91,7 +91,7 @@ class Setting(NamedTuple):
     renorm: str = "tensor"
     per_channel: bool = True
     channels_last: bool = False
-    keep_prob_is_here: bool = False
+    keep_prob: torch.dtype | None = None  # of one on the device
 
     @property
     def plan(self) -> Plan:
@@ -103,7 +103,7 @@ class Setting(NamedTuple):
         plan = self.plan
         call = Call(0.9, self.shape[0], plan.maps, plan.segments, 1.0, False, self.renorm, None, 0, 0, False)
         key = torch.empty(2, dtype=torch.int64)
-        keep_prob = torch.empty(1, device="meta") if self.keep_prob_is_here else 0.9
+        keep_prob = 0.9 if self.keep_prob is None else torch.empty(1, dtype=self.keep_prob, device="meta")
         with recorded() as made:
             gpu.mask(key, keep_prob, call, plan, wide_dtype(self.dtype))
         return made
@@ -123,6 +123,8 @@ class Setting(NamedTuple):
 def recorded() -> Iterator[list[Launch]]:
     """Within the block, launches are noted and not made."""
     made: list[Launch] = []
+    for launches in (gpu._drawing, gpu._applying):  # which hold kernels, or recorders
+        launches.cache_clear()
     with ExitStack() as stack:
         for module, name in KERNELS:
             stack.enter_context(mock.patch.object(module, name, _Recorder(getattr(module, name), made)))
@@ -133,7 +135,7 @@ class _Recorder:
     """In a kernel's place."""
 
     def __init__(self, kernel: Any, made: list[Launch]) -> None:
-        self.kernel, self.made = kernel, made
+        self.kernel, self.made, self.arg_names = kernel, made, kernel.arg_names
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
         def launch(*args: Any, **constants: Any) -> None:
@@ -146,7 +148,8 @@ class _Recorder:
 # What is special in a kernel, its name, and a setting whose mask takes it.
 OF_MASK: dict[str, tuple[str, Setting]] = {
     "keep_prob on the host": ("draw", Setting((256, 1024, 14, 14), 7)),
-    "keep_prob on the device": ("draw", Setting((256, 1024, 14, 14), 7, keep_prob_is_here=True)),
+    "keep_prob on the device": ("draw", Setting((256, 1024, 14, 14), 7, keep_prob=torch.float32)),
+    "the same in float64": ("draw", Setting((256, 1024, 14, 14), 7, keep_prob=torch.float64)),
     "14x14": ("grow", Setting((256, 1024, 14, 14), 7)),
     "80x80": ("grow", Setting((16, 256, 80, 80), 5)),
     "a sample of 2^30 units, by sample": ("grow", Setting((2, 2**14, 256, 256), 7, renorm="sample")),
