@@ -52,7 +52,7 @@ def words_of(seed: int | Tensor | None, generator: torch.Generator | None, devic
         return torch.stack([bits & MASK32, (bits >> 32) & MASK32])
     low, high = philox_key(seed)
     key = torch.full((2,), low, dtype=torch.int64, device=device)  # a copy from the host would stop a graph's capture
-    key[1:].fill_(high)
+    key.narrow(0, 1, 1).fill_(high)
     return key
 
 
