@@ -195,6 +195,8 @@ def host_only():
 
 
 def main():
+    if not torch.cuda.is_available():
+        raise SystemExit("no GPU here; --host measures the host's time without one")
     import triton
 
     name, rows = torch.cuda.get_device_name(), []

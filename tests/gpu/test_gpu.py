@@ -143,7 +143,8 @@ def test_tensors_over_two_to_the_31_units():
 
 def test_the_kernels_conform():
     """By every check there is. Without a GPU one of them judges NumPy's masks: the kernels would take ten minutes."""
-    pytest.importorskip("hypothesis")
+    for needed in ("hypothesis", "ml_dtypes"):
+        pytest.importorskip(needed)
     suite = pytest.importorskip("dropblock_conformance")
     from dropblock_conformance.subjects.ours import torch_eager, torch_triton
 

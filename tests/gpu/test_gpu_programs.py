@@ -99,7 +99,7 @@ def test_the_first_call_of_a_process_may_be_in_a_capture(tmp_path):
 @pytest.mark.parametrize(
     "mode", ["default", "reduce-overhead"] if ON_GPU else [pytest.param("aot_eager", marks=pytest.mark.exhaustive)]
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Inductor's own imports
+@pytest.mark.filterwarnings("ignore")  # Inductor's
 def test_a_compiled_program_follows_a_schedule(mode):
     torch._dynamo.reset()
     how = {"backend": mode} if mode == "aot_eager" else {"mode": mode}

@@ -27,7 +27,7 @@ class Launch:
     def __init__(self, kernel: Any, programs: int, **numbers: Any) -> None:
         self.kernel, self.programs = kernel, programs
         self._numbers = [numbers[name] for name in kernel.arg_names if name in numbers]
-        self._compiled: dict[int, Any] = {}
+        self._compiled: dict[int, tuple[Any, ...]] = {}
 
     def __call__(self, *tensors: Tensor, numbers: tuple[int | float, ...] = ()) -> None:
         """Launch on the current device, which is that of the tensors."""
@@ -38,11 +38,9 @@ class Launch:
             return
         places = [tensor.data_ptr() for tensor in tensors]
         if _are_aligned(places):
-            stream = triton.runtime.driver.active.get_current_stream(device)
-            function, metadata = compiled.function, compiled.packed_metadata
-            compiled.run(
-                self.programs, 1, 1, stream, function, metadata, None, None, None, *places, *numbers, *self._numbers
-            )
+            _, run, function, metadata, stream_of = compiled
+            stream = stream_of(device)
+            run(self.programs, 1, 1, stream, function, metadata, None, None, None, *places, *numbers, *self._numbers)
         else:
             self._launch(device, tensors, numbers)
 
@@ -51,7 +49,9 @@ class Launch:
         with _capture_allows_loading(tensors[0]):
             compiled = self.kernel[(self.programs,)](*tensors, *numbers, *self._numbers)
         if compiled is not None and _are_aligned([tensor.data_ptr() for tensor in tensors]):  # None: interpreted
-            self._compiled[device] = compiled
+            stream_of = triton.runtime.driver.active.get_current_stream
+            # With itself: a kernel that nobody holds any more may take its code from the device.
+            self._compiled[device] = compiled, compiled.run, compiled.function, compiled.packed_metadata, stream_of
 
 
 def _are_aligned(places: list[int]) -> bool:
@@ -61,8 +61,8 @@ def _are_aligned(places: list[int]) -> bool:
 
 def _is_watched() -> bool:
     """Whether somebody, a profiler of Triton's, hooks into its launches: then they are left to Triton."""
-    hooks = triton.knobs.runtime
-    return bool(hooks.launch_enter_hook.calls or hooks.launch_exit_hook.calls)
+    before, after = triton.knobs.runtime.launch_enter_hook, triton.knobs.runtime.launch_exit_hook
+    return bool(getattr(before, "calls", before) or getattr(after, "calls", after))
 
 
 @contextmanager
