@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-calls lint types docs dist clean
+.PHONY: help install check test test-all coverage conformance matrix test-oldest test-python test-gpu bench bench-gpu kernels calibrate judge-wild experiments sanitize test-aarch64 fuzz fuzz-triton fuzz-calls lint types docs dist clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,11 +106,15 @@ bench: install  ## Measure time and memory, as ratios within one run; writes doc
 GPU_PYTHON ?= python3
 ON_PATH := PYTHONPATH=.:adapters:conformance:$(PYTHONPATH) TRITON_INTERPRET=0
 
-test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation.
-	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider tests/gpu
+test-gpu:  ## Test the kernels on a real GPU, with GPU_PYTHON and no installation; without one every test is skipped.
+	$(ON_PATH) $(GPU_PYTHON) -m pytest --noconftest -p no:cacheprovider -m "" tests/gpu
 
-bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise.
+bench-gpu:  ## Measure the kernels on a real GPU against a device copy, likewise; writes docs/bench-gpu.json.
 	$(ON_PATH) $(GPU_PYTHON) tests/bench_gpu.py
+
+# On any machine: Triton compiles for GPUs that are not here.
+kernels: install  ## Count the instructions, registers and accesses of the GPU's kernels; writes docs/performance.md.
+	TRITON_INTERPRET=0 $(BIN)/python -m tests.bench.kernels
 
 calibrate: install  ## Measure false alarms and power of the suite over many seeds.
 	$(BIN)/python tests/calibrate.py
@@ -132,6 +136,9 @@ test-aarch64: install  ## Compile the C library for aarch64 and test it under qe
 # 100,000 random settings.
 fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minutes.
 	$(BIN)/pytest -m exhaustive tests/core/test_native.py
+
+fuzz-triton: install  ## Compare the GPU's kernels, interpreted, with NumPy at 10,000 settings, bit for bit, for hours.
+	TRITON_SETTINGS=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/torch/test_triton_fuzz.py
 
 fuzz-calls: install  ## Make 1,000 hostile calls of each front door, and print what became of them.
 	HOSTILE_CALLS=1000 $(FAST) OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/*/test_hostile_calls.py

@@ -5,6 +5,7 @@
 """
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -44,8 +45,20 @@ def looks_at_position(is_quiet: Callable[[], bool] = _never) -> Callable[[Callab
     return decorate
 
 
+class _OfInit:
+    """The signature of a class, from its `__init__`. Python 3.11.2 shows that of `__new__`, which takes anything."""
+
+    def __get__(self, layer: Any, owner: type) -> inspect.Signature:
+        if layer is not None:
+            raise AttributeError("__signature__")  # a layer itself has that of its __call__
+        _, *parameters = inspect.signature(owner.__init__).parameters.values()  # type: ignore[misc]  # it is the class's
+        return inspect.Signature(parameters)
+
+
 class LooksAtPosition:
     """For layers whose first argument is keep_prob: :func:`warn_if_low` when one is made."""
+
+    __signature__ = _OfInit()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if args:

@@ -11,6 +11,8 @@ A map of words is an integer array ``[..., *feat_size[:-1], ceil(feat_size[-1] /
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Self
 
 from dropblock_core import arrays
@@ -62,8 +64,13 @@ class WordSpace:
         """`x` without the bits above 32, which a shift to the left makes where the dtype is wider."""
         return x & self.word(MASK32)
 
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``while going(*state): state = body(*state)``. An adapter puts its compiler's loop here."""
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
+        """``while going(*state): state = body(*state)``. An adapter puts its compiler's loop here.
+
+        It ends after `at_most` rounds, and one round too many changes nothing that matters.
+        """
         while bool(going(*state)):
             state = body(*state)
         return state
@@ -71,6 +78,14 @@ class WordSpace:
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
         """``state = body(*state)``, `times` times. An adapter puts its compiler's loop here."""
         return repeated(times, body, state)
+
+    def together(self, four: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Four arrays as one, to work on them at once. A compiler may do better with the four."""
+        return (self.xp.stack(four),)
+
+    def held(self, *made: Any) -> tuple[Any, ...]:
+        """`made` as it is. An adapter has its compiler write it once, not make it anew wherever it is read."""
+        return made
 
     def gap(self, u: Any, table: Any) -> Any:
         """``#{j : u < T_j}``: how many anchors to skip before the next seed."""
@@ -95,18 +110,6 @@ def limb_product(a: Any, m: Any) -> tuple[Any, Any]:
     return high, (low & 0xFFFF) | ((middle & 0xFFFF) << 16)
 
 
-def draw(space: WordSpace, key: Sequence[Any], samples: Any, segments: int, k: Any, stream: Any) -> Any:
-    """The k-th draw of every segment: that of segment s of sample n at ``[s % 4, n, s // 4]``.
-
-    `samples` holds the samples' numbers in the batch. The four words of a call of the generator stay apart here: to
-    bring them together costs a pass, so it is done once, after the last seed.
-    """
-    shape = (samples.shape[0], -(-segments // 4))
-    counter = (space.arange(shape[1])[None, :], samples[:, None], k, stream)
-    counter = tuple(space.xp.broadcast_to(word, shape) for word in counter)
-    return space.xp.stack(philox(counter, key, space.product, space.word, space.repeat))
-
-
 def seed_words(space: WordSpace, batch: Batch) -> Any:
     """The seeds as one word a segment, ``[samples, maps, G]``: bit p is set where position p holds a seed."""
     segments, t = batch.segments, threshold_word(batch.gamma)
@@ -124,20 +127,34 @@ def drawn_words(
     """:func:`seed_words` from arrays that a compiler may trace: key, samples' numbers, thresholds ``[T_1, ...]``."""
     xp = space.xp
     per_sample = maps * segments.per_map
-    zeros = xp.zeros((4, numbers.shape[0], -(-per_sample // 4)), dtype=space.dtype, device=space.device)
+    shape = (numbers.shape[0], -(-per_sample // 4))
+    groups, samples = space.arange(shape[1])[None, :], numbers[:, None]
+    groups, samples = space.held(xp.broadcast_to(groups, shape), xp.broadcast_to(samples, shape))
+    stream = xp.broadcast_to(stream, shape)
+    zeros = space.together(4 * (xp.zeros(shape, dtype=space.dtype, device=space.device),))
 
-    def going(k: Any, position: Any, bits: Any) -> Any:
-        return xp.any(position < segments.length)
+    def going(k: Any, *state: Any) -> Any:
+        return reduce(or_, (xp.any(position < segments.length) for position in state[: len(zeros)]))
 
-    def next_seed(k: Any, position: Any, bits: Any) -> tuple[Any, Any, Any]:
-        position = position + space.gap(draw(space, key, numbers, per_sample, k, stream), table)
-        inside = xp.astype(position < segments.length, space.dtype)
-        # A shift past the word is undefined, so a position outside shifts a 0 by 0.
-        return k + 1, position + 1, bits | (inside << (position * inside))
+    def next_seed(k: Any, *state: Any) -> tuple[Any, ...]:
+        # The four words of a call of the generator are the draws of segments 4g to 4g + 3 of its sample.
+        drawn = philox(
+            (groups, samples, xp.broadcast_to(k, shape), stream), key, space.product, space.word, space.repeat
+        )
+        after, found = [], []
+        for u, begin, bits in zip(space.together(drawn), state[: len(zeros)], state[len(zeros) :], strict=True):
+            position = begin + space.gap(u, table)
+            inside = xp.astype(position < segments.length, space.dtype)
+            after.append(position + 1)
+            # A shift past the word is undefined, so a position outside shifts a 0 by 0.
+            found.append(bits | (inside << (position * inside)))
+        return k + 1, *after, *found
 
-    _, _, bits = space.loop(going, next_seed, (space.word(0), zeros, zeros))
-    bits = xp.reshape(xp.permute_dims(bits, (1, 2, 0)), (zeros.shape[1], 4 * zeros.shape[2]))[:, :per_sample]
-    return xp.reshape(bits, (zeros.shape[1], maps, segments.per_map))
+    _, *state = space.loop(going, next_seed, (space.word(0), *zeros, *zeros), at_most=segments.length)
+    bits = state[-1] if len(zeros) == 1 else xp.stack(state[len(zeros) :])
+    # To bring the four together costs a pass, so it is done once, after the last seed.
+    bits = xp.reshape(xp.permute_dims(bits, (1, 2, 0)), (shape[0], 4 * shape[1]))[:, :per_sample]
+    return xp.reshape(bits, (shape[0], maps, segments.per_map))
 
 
 def anchor_words(space: WordSpace, bits: Any, segments: Segments) -> Any:

@@ -1,93 +1,226 @@
-"""Measure drop_block on a GPU against a device copy of the same tensor; `make bench-gpu` prints the table.
+"""Measure drop_block on a GPU beside a copy of the same tensor; `make bench-gpu` prints the table, and writes OUTPUT.
 
-Every time is that of a captured graph, as the device takes it, the host's work left out: the median over ROUNDS in
-which the contenders take turns. The target is 1.15 times the copy plus 5 microseconds, in each direction.
+The target is 1.15 times the copy plus 5 microseconds, in each direction, and 3 times nn.Dropout's time of the host.
+The contenders take turns, and the median of ROUNDS counts. The device's time is that of a captured graph, so that the
+host's work is left out; who cannot be captured is timed as it is, and the table says "eager".
+
+`--host` measures the host's time without a GPU: as tests/gpu/pretended.py says, the kernels' launches do nothing.
 """
 
+import argparse
+import contextlib
 import datetime
+import importlib
 import json
+import platform
 import statistics
+import sys
+import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
-from dropblock_torch import drop_block
-
-OUTPUT = Path(__file__).resolve().parent.parent / "build" / "bench-gpu.json"
+OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "bench-gpu.json"
 ROUNDS, REPEATS = 20, 10
 CASES = [((256, 1024, 14, 14), 7, 0.9), ((512, 2048, 7, 7), 7, 0.9), ((8, 256, 56, 56), 7, 0.9),
          ((16, 256, 80, 80), 5, 0.9), ((4, 512, 64, 64), 16, 0.2)]  # fmt: skip
+DTYPES = torch.float16, torch.bfloat16, torch.float32
+FORMATS = torch.contiguous_format, torch.channels_last
+TINY = (1, 2, 7, 7)
+
+
+def contenders(shape, block, keep_prob, dtype, memory_format, device):
+    """What is measured, by name, each as a function without arguments."""
+    from dropblock_torch import drop_block
+
+    x = torch.randn(shape, device=device, dtype=dtype).contiguous(memory_format=memory_format).requires_grad_()
+    dy, out = torch.randn_like(x), torch.empty_like(x)
+    y = drop_block(x, keep_prob=keep_prob, block_size=block)
+    runs = {
+        "copy": lambda: out.copy_(dy),
+        "forward": lambda: drop_block(x, keep_prob=keep_prob, block_size=block),
+        "backward": lambda: torch.autograd.grad(y, x, dy, retain_graph=True),
+        "F.dropout": lambda: F.dropout(x, 1 - keep_prob),
+    }
+    found = others()
+    if not isinstance(found["torchvision"], str):
+        runs["torchvision"] = lambda: found["torchvision"].ops.drop_block2d(x, 1 - keep_prob, block)
+    if not isinstance(found["timm"], str):
+        layer = found["timm"].layers.DropBlock2d(1 - keep_prob, block, couple_channels=False)
+        runs["timm"] = lambda: layer(x)
+    return runs
+
+
+def others():
+    """torchvision and timm, each a module, or what is wrong with it here."""
+    found = {}
+    for name, module in (("torchvision", "torchvision.ops"), ("timm", "timm.layers")):
+        try:
+            importlib.import_module(module)
+            found[name] = sys.modules[name]
+        except (ImportError, RuntimeError) as error:  # it is not there, or was built for another PyTorch
+            found[name] = str(error)
+    return found
 
 
 def captured(run, stream):
-    """A graph of REPEATS calls, captured on the stream on which `run` made what it uses."""
+    """A graph of REPEATS calls, on the stream on which `run` made what it uses; None where it cannot be captured."""
     with torch.cuda.stream(stream):
         run()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        for _ in range(REPEATS):
-            run()
+    try:
+        with torch.cuda.graph(graph, stream=stream):
+            for _ in range(REPEATS):
+                run()
+    except RuntimeError:
+        torch.cuda.synchronize()
+        return None
     return graph
 
 
-def graphs(*case):
-    """A graph for each contender. A backward pass runs on the stream of its forward pass, so that has to be the one
-    that is captured.
-    """
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        runs = contenders(*case)
-    return {name: captured(run, stream) for name, run in runs.items()}
-
-
-def microseconds(graph):
+def timed(replay):
+    """Microseconds that the device takes for one call of REPEATS."""
+    if not torch.cuda.is_available():
+        begin = time.perf_counter()
+        replay()
+        return (time.perf_counter() - begin) * 1e6 / REPEATS
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     start.record()
-    graph.replay()
+    replay()
     end.record()
     end.synchronize()
     return 1000 * start.elapsed_time(end) / REPEATS
 
 
-def contenders(shape, block, keep_prob, dtype, memory_format):
-    x = torch.randn(shape, device="cuda", dtype=dtype).contiguous(memory_format=memory_format).requires_grad_()
-    dy, out = torch.randn_like(x), torch.empty_like(x)
-    y = drop_block(x, keep_prob=keep_prob, block_size=block)
-    return {
-        "copy": lambda: out.copy_(dy),
-        "forward": lambda: drop_block(x, keep_prob=keep_prob, block_size=block),
-        "backward": lambda: torch.autograd.grad(y, x, dy, retain_graph=True),
-        "F.dropout forward": lambda: F.dropout(x, 1 - keep_prob),
+def launches(run):
+    """How many kernels one call runs, as the profiler sees them; None without a GPU."""
+    if not torch.cuda.is_available():
+        return None
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        run()
+        torch.cuda.synchronize()
+    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in seen.events())
+
+
+def measured(shape, block, keep_prob, dtype, memory_format, device="cuda", rounds=ROUNDS):
+    """A row of the table: for each contender its microseconds, share of the copy's speed, launches and how it ran."""
+    is_gpu = device == "cuda"
+    stream = torch.cuda.Stream() if is_gpu else None
+    # A backward pass runs on the stream of its forward pass, so that has to be the one that is captured.
+    with torch.cuda.stream(stream) if is_gpu else contextlib.nullcontext():
+        runs = contenders(shape, block, keep_prob, dtype, memory_format, device)
+    replays, eager = {}, []
+    for name, run in runs.items():
+        graph = captured(run, stream) if is_gpu else None
+        if graph is None:
+            eager.append(name)
+        replays[name] = graph.replay if graph else lambda run=run: [run() for _ in range(REPEATS)]
+        replays[name]()
+    times = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, replay in replays.items():
+            times[name].append(timed(replay))
+    medians = {name: statistics.median(t) for name, t in times.items()}
+    found = {
+        name: {
+            "microseconds": t,
+            "of_copy": medians["copy"] / t,
+            "launches": launches(runs[name]),
+            "eager": name in eager,
+        }
+        for name, t in medians.items()
     }
+    settings = {"shape": shape, "block": block, "keep_prob": keep_prob, "dtype": str(dtype)}
+    return settings | {"memory_format": str(memory_format), "target": 1.15 * medians["copy"] + 5, "contenders": found}
+
+
+def line(row):
+    """A row as text."""
+    found = row["contenders"]
+    figures = ", ".join(
+        f"{name} {c['microseconds']:.1f} ({c['of_copy']:.0%} of copy, {c['launches']} launches{', eager' * c['eager']})"
+        for name, c in found.items()
+    )
+    met = [f"{n} {'met' if found[n]['microseconds'] <= row['target'] else 'MISSED'}" for n in ("forward", "backward")]
+    settings = f"{list(row['shape'])} block {row['block']} {row['dtype']} {row['memory_format']}"
+    return f"{settings}: {figures}; target {row['target']:.1f}: {', '.join(met)}"
+
+
+def host_times(device, rounds=150, calls=20):
+    """Microseconds that this thread takes for a call on few units: layers in turns with nn.Dropout, and medians."""
+    from dropblock_torch import DropBlock2d
+
+    x = torch.randn(TINY, device=device).requires_grad_()
+    dy, runs = torch.randn_like(x), {}
+    layers = {"nn.Dropout": nn.Dropout(0.1), "DropBlock2d": DropBlock2d(0.9, 3)}
+    layers |= {f'DropBlock2d(renorm="{renorm}")': DropBlock2d(0.9, 3, renorm=renorm) for renorm in ("map", "expected")}
+    for name, layer in layers.items():
+        runs[f"{name} forward"] = lambda layer=layer: layer(x)
+        runs[f"{name} forward and backward"] = lambda layer=layer: layer(x).backward(dy)
+    times = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            begin = time.perf_counter_ns() if device == "cuda" else time.thread_time_ns()  # others may use the core
+            for _ in range(calls):
+                run()
+            end = time.perf_counter_ns() if device == "cuda" else time.thread_time_ns()
+            times[name].append((end - begin) / calls / 1000)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def print_host(times):
+    for name, t in times.items():
+        base = times[f"nn.Dropout {name.partition(' ')[2]}"]
+        print(f"host: {name} {t:.1f} microseconds, {t / base:.1f} of nn.Dropout's")
+
+
+def host_only():
+    from tests.gpu import pretended
+
+    if pretended.COMPILER is None:
+        raise SystemExit("--host needs a C compiler, cc, for a driver that does nothing")
+    pretended.install()
+    from dropblock_torch import engines
+
+    torch.set_num_threads(1)
+    with engines.force("gpu"):
+        print_host(host_times("cpu"))
 
 
 def main():
+    if not torch.cuda.is_available():
+        raise SystemExit("no GPU here; --host measures the host's time without one")
+    import triton
+
     name, rows = torch.cuda.get_device_name(), []
-    print(f"{name}, PyTorch {torch.__version__}, {datetime.date.today()}; microseconds, target: 1.15 copy + 5")
-    for shape, block, keep_prob in CASES:
-        for dtype in (torch.float16, torch.bfloat16, torch.float32):
-            for memory_format in (torch.contiguous_format, torch.channels_last):
-                contending = graphs(shape, block, keep_prob, dtype, memory_format)
-                times = {n: [] for n in contending}
-                for _ in range(ROUNDS):
-                    for n, graph in contending.items():
-                        times[n].append(microseconds(graph))
-                medians = {n: statistics.median(t) for n, t in times.items()}
-                target = 1.15 * medians["copy"] + 5
-                met = {n: medians[n] <= target for n in ("forward", "backward")}
-                rows.append({"shape": shape, "block": block, "keep_prob": keep_prob, "dtype": str(dtype),
-                             "memory_format": str(memory_format), "target": target, **medians})  # fmt: skip
-                figures = ", ".join(f"{n} {t:.1f}" for n, t in medians.items())
-                verdict = ", ".join(f"{n} {'met' if ok else 'MISSED'}" for n, ok in met.items())
-                print(f"{list(shape)} block {block} {dtype} {memory_format}: {figures}; target {target:.1f}: {verdict}")
-                del contending
+    versions = {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()}
+    for package, module in others().items():
+        if isinstance(module, str):
+            print(f"{package} is not measured: {module}")
+        else:
+            versions[package] = module.__version__
+    print(f"{name}, {versions}, {datetime.date.today()}; microseconds, target: 1.15 copy + 5")
+    host = host_times("cuda")
+    print_host(host)
+    for case in CASES:
+        for dtype in DTYPES:
+            for memory_format in FORMATS:
+                rows.append(measured(*case, dtype, memory_format))
+                print(line(rows[-1]), flush=True)
                 torch.cuda.empty_cache()
-    OUTPUT.parent.mkdir(exist_ok=True)
-    report = {"device": name, "torch": torch.__version__, "date": str(datetime.date.today()), "rows": rows}
+    report = {"device": name, "date": str(datetime.date.today()), "versions": versions, "host": host, "rows": rows}
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"written to {OUTPUT}: commit it")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", action="store_true", help="only the host's time; needs no GPU")
+    host_only() if parser.parse_args().host else main()

@@ -43,3 +43,17 @@ def test_the_document_says_what_was_measured_and_missed() -> None:
         "",
         "- [2, 3, 8, 8], block 3, keep_prob 0.9, forward: 4.0 times as fast as other, target 5",
     ]
+
+
+def test_the_gpus_benchmark_measures_and_says_what_each_contender_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from tests import bench_gpu
+
+    monkeypatch.setattr(bench_gpu, "REPEATS", 1)
+    row = bench_gpu.measured((1, 2, 4, 4), 2, 0.5, torch.float32, torch.contiguous_format, "cpu", rounds=1)
+    host = bench_gpu.host_times("cpu", rounds=1, calls=1)
+    assert {"copy", "forward", "backward", "F.dropout"} <= row["contenders"].keys()
+    assert all(c["microseconds"] > 0 and c["eager"] for c in row["contenders"].values())
+    assert row["contenders"]["copy"]["of_copy"] == 1
+    assert bench_gpu.line(row | {"target": 0.0}).endswith("target 0.0: forward MISSED, backward MISSED")
+    assert {"nn.Dropout forward", "DropBlock2d forward and backward"} <= host.keys()

@@ -18,7 +18,7 @@ from dropblock_core import words
 from dropblock_core.renorm import scope_units
 from dropblock_core.stream import Segments
 from dropblock_jax.threshold import Threshold
-from dropblock_jax.words import JaxWordSpace
+from dropblock_jax.words import CpuWordSpace, on_its_platform
 
 SEEDS, SCALE = "dropblock_seeds", "dropblock_scale"
 
@@ -56,42 +56,50 @@ def drop(x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Arr
 def _lines_5_to_8(
     x: Array, key: Array, numbers: Array, threshold: Threshold, stream: Array, spec: ProgramSpec
 ) -> Array:
-    segments = spec.segments
-    table = jnp.asarray(threshold.table)[: segments.length]
-    space = JaxWordSpace.of(key[0], numbers[0], stream, table[0], jnp.asarray(threshold.draws))
-    seeds = words.drawn_words(space, (key[0], key[1]), numbers, spec.maps, segments, table, stream)
-    seeds = checkpoint_name(jnp.where(threshold.draws, seeds, 0), SEEDS)  # line 5
-    rows = _grown(space, seeds, spec)  # line 6
+    operands = key, numbers, jnp.asarray(threshold.table), jnp.asarray(threshold.draws), stream
+    seeds = checkpoint_name(on_its_platform(partial(_seeds, spec), *operands), SEEDS)  # line 5
+    rows = on_its_platform(partial(_grown, spec), seeds)  # line 6
     wide = jnp.float64 if x.dtype == jnp.float64 else jnp.float32
-    scale = checkpoint_name(_scale(space, rows, threshold, wide, spec), SCALE)
+    scale = checkpoint_name(_scale(rows, threshold, wide, spec), SCALE)
     y = (x.astype(wide) * scale).astype(x.dtype)  # line 8
     return jnp.where(_dropped(rows, spec), jnp.zeros((), x.dtype), y)  # line 7, selecting, as 0 * NaN is not 0
 
 
-def _grown(space: JaxWordSpace, seeds: Array, spec: ProgramSpec) -> Array:
+def _seeds(
+    spec: ProgramSpec,
+    space_of: type[CpuWordSpace],
+    key: Array,
+    numbers: Array,
+    table: Array,
+    draws: Array,
+    stream: Array,
+) -> Array:
+    """A word of seeds for each segment, ``[samples, maps, G]``."""
+    space = space_of.of(key[0], numbers[0], stream, table[0], draws)
+    table = table[: spec.segments.length]
+    seeds = words.drawn_words(space, (key[0], key[1]), numbers, spec.maps, spec.segments, table, stream)
+    return jnp.where(draws, seeds, 0)
+
+
+def _grown(spec: ProgramSpec, space_of: type[CpuWordSpace], seeds: Array) -> Array:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
+    space, dtype = space_of.of(seeds[0, 0, 0]), jnp.dtype(f"uint{spec.segments.row_bits}")
 
-    dtype = jnp.dtype(f"uint{spec.segments.row_bits}")
-
-    def grow() -> Array:
+    def grow(seeds: Array) -> Array:
         anchors = words.anchor_words(space, seeds, spec.segments).astype(dtype)
         rows = words.grow(replace(space, dtype=dtype), anchors, spec.segments)
         return jnp.moveaxis(rows, 1, -1) if spec.channels_last else rows
 
-    # XLA would otherwise fuse this into the unpacking, and grow the blocks anew for each unit. It does not fuse across
-    # a loop, so this is one: it runs once, or not at all if there is no seed.
-    empty = jnp.zeros_like(jax.eval_shape(grow))
-    some = jnp.any(seeds != 0)
-    _, rows = space.loop(lambda waits, rows: waits, lambda waits, rows: (waits & False, grow()), (some, empty))
-    return rows
+    return space.grown(grow, seeds)
 
 
-def _scale(space: JaxWordSpace, rows: Array, threshold: Threshold, wide: Any, spec: ProgramSpec) -> Array:
+def _scale(rows: Array, threshold: Threshold, wide: Any, spec: ProgramSpec) -> Array:
     """Line 8's factor over the scope of rule R8, to broadcast against the activations."""
     if spec.renorm == "none":
         return jnp.ones((), wide)
     if spec.renorm == "expected":
         return jnp.asarray(threshold.factor, wide)
+    space = words.WordSpace(jnp, jnp.uint32)
     rows = jnp.moveaxis(rows, -1, 1) if spec.channels_last else rows
     count = scope_units(spec.renorm, (*rows.shape[:2], *spec.segments.feat))
     high, low = words.count_bits(space, rows, spec.renorm)

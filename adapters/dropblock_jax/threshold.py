@@ -14,6 +14,7 @@ from dropblock_core.law import cover_counts
 from dropblock_core.renorm import expected_factor
 from dropblock_core.stream import Segments, threshold_word, thresholds
 from dropblock_core.words import limb_product
+from dropblock_jax.words import CpuWordSpace, on_its_platform
 
 
 class Threshold(NamedTuple):
@@ -73,8 +74,19 @@ class Threshold(NamedTuple):
         # it is not used.
         t = jnp.rint(jnp.where(draws & (g < 1), g, 0) * 2.0**32).astype(jnp.uint32)
         q = jnp.where(g >= 1, jnp.uint32(0), -jnp.maximum(t, 1))
-        _, table = lax.scan(lambda threshold, _: (limb_product(threshold, q)[0], threshold), q, length=32)
+        table = on_its_platform(_table, q)
         n, units = np.unique(cover_counts(segments.block, segments.feat), return_counts=True)
         g = jnp.where(draws, jnp.minimum(g, 1), 0)
         kept = (units.astype(np.float32) * jnp.exp(n.astype(np.float32) * jnp.log1p(-g))).sum() / prod(segments.feat)
         return cls(table, draws, jnp.where(kept > 0, 1 / kept, 0))
+
+
+def _table(space_of: type[CpuWordSpace], q: Array) -> Array:
+    """``T_1`` to ``T_32`` of the stream's rule: T_1 is q, and each next one the high word of the last times q."""
+    space = space_of.of(q)
+    places = space.arange(32)
+
+    def next_threshold(threshold: Array, j: Array, table: Array) -> tuple[Array, Array, Array]:
+        return limb_product(threshold, q)[0], j + 1, jnp.where(places == j, threshold, table)
+
+    return space.repeat(32, next_threshold, (q, space.word(0), jnp.zeros_like(places)))[-1]

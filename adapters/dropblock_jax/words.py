@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The word algebra inside XLA: its loops, and a comparison with all thresholds at once."""
+"""The word algebra inside XLA, in three ways: a CPU, a TPU and a GPU each run another one fast.
+
+On a CPU unrolled loops cost compilation and gain nothing. A TPU runs every loop by itself. A GPU's loop is run by the
+host, which waits for the device after each round, unless the compiler knows how many rounds there are.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import jax
@@ -11,9 +16,22 @@ from jax import Array, lax
 
 from dropblock_core import words
 
+# Draws in one round of a GPU's loop: more rounds cost launches, longer ones cost compilation.
+DRAWS_A_ROUND = 2
+
+
+def on_its_platform(lines: Callable[..., Any], *operands: Any) -> Any:
+    """``lines(space, *operands)`` with the words of the platform that the program is compiled for."""
+    return lax.platform_dependent(
+        *operands,
+        cpu=partial(lines, CpuWordSpace),
+        tpu=partial(lines, TpuWordSpace),
+        default=partial(lines, GpuWordSpace),
+    )
+
 
 @dataclass(frozen=True)
-class JaxWordSpace(words.WordSpace):
+class CpuWordSpace(words.WordSpace):
     """Words whose loops are XLA's.
 
     `zero` is made of all operands. Inside ``shard_map`` the state of a loop varies over the mesh after the first round,
@@ -29,15 +47,64 @@ class JaxWordSpace(words.WordSpace):
     def cut(self, x: Array) -> Array:
         return x  # past the last bit nothing is left in an unsigned integer
 
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
         return lax.while_loop(lambda state: going(*state), lambda state: body(*state), self._tied(state))
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        # Unrolled, the generator takes most of the time of compilation, and runs no faster on a CPU.
+        # Unrolled, the generator takes most of the time of compilation, and runs no faster.
         return lax.fori_loop(0, times // 2, lambda _, state: body(*body(*state)), self._tied(state))
 
     def gap(self, u: Array, table: Array) -> Array:
         return jnp.sum(u[..., None] < table, axis=-1, dtype=self.dtype)
 
+    def grown(self, grow: Callable[[Array], Array], seeds: Array) -> Array:
+        """``grow(seeds)``, written once. XLA would otherwise grow the blocks anew for each unit that reads them."""
+        # It does not fuse across a loop, so this is one: it runs once, or not at all if there is no seed.
+        empty = jnp.zeros_like(jax.eval_shape(grow, seeds))
+        some = jnp.any(seeds != 0)
+        once = lambda waits, rows: (waits & False, grow(seeds))  # noqa: E731
+        _, rows = self.loop(lambda waits, rows: waits, once, (some, empty), at_most=1)
+        return rows
+
     def _tied(self, state: tuple[Array, ...]) -> tuple[Array, ...]:
         return jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)
+
+
+class TpuWordSpace(CpuWordSpace):
+    """Words in few large operations: only the seeds are drawn in a loop, which ends with the last of them."""
+
+    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return words.WordSpace.repeat(self, times, jax.jit(body), state)  # unrolled, and traced once
+
+    def gap(self, u: Array, table: Array) -> Array:
+        return _compared(u, table)
+
+    def held(self, *made: Array) -> tuple[Array, ...]:
+        return tuple(lax.optimization_barrier(made))
+
+    def grown(self, grow: Callable[[Array], Array], seeds: Array) -> Array:
+        return self.held(grow(seeds))[0]
+
+
+class GpuWordSpace(TpuWordSpace):
+    """Words without a loop that the host would have to watch: as many draws as there may be seeds in a segment."""
+
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
+        def draws(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            return self.repeat(min(DRAWS_A_ROUND, at_most), body, state)
+
+        rounds = -(-at_most // DRAWS_A_ROUND)
+        return draws(0, state) if rounds == 1 else lax.fori_loop(0, rounds, draws, self._tied(state))
+
+    def together(self, four: tuple[Array, ...]) -> tuple[Array, ...]:
+        return four  # apart, they are all made in one kernel, and the generator runs once for the four
+
+
+@jax.jit
+def _compared(u: Array, table: Array) -> Array:
+    """:meth:`words.WordSpace.gap`, an operation a threshold: a reduction would be a kernel of its own."""
+    return sum((u < threshold).astype(u.dtype) for threshold in table)

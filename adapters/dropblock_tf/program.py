@@ -12,9 +12,7 @@ from dropblock_core.stream import Segments
 from dropblock_tf import namespace
 from dropblock_tf.namespace import Array
 from dropblock_tf.threshold import Threshold
-from dropblock_tf.words import TensorFlowWordSpace
-
-SPACE = TensorFlowWordSpace(namespace, tf.int64)
+from dropblock_tf.words import words_here
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ def drop(x: Any, key: Any, numbers: Any, threshold: Threshold, stream: Any, spec
     def seeds() -> Any:
         table = Array(threshold.table[: spec.segments.length])
         lanes = Array(key[0]), Array(key[1])
-        drawn = words.drawn_words(SPACE, lanes, Array(numbers), spec.maps, spec.segments, table, Array(stream)).tensor
+        drawn = words.drawn_words(
+            words_here(), lanes, Array(numbers), spec.maps, spec.segments, table, Array(stream)
+        ).tensor
         return tf.cast(tf.where(threshold.draws, drawn, 0), tf.uint32)  # line 5
 
     drawn = seeds()
@@ -81,19 +81,15 @@ def _over_replicas(*numbers: Any) -> Any:
 def _grown(seeds: Any, spec: MaskSpec) -> Any:
     """The dropped units, a bit each, in words along each row: ``[samples, maps, ...]``, or maps last."""
 
-    space = TensorFlowWordSpace(namespace, tf.as_dtype(f"uint{spec.segments.row_bits}"))
+    space = words_here(tf.as_dtype(f"uint{spec.segments.row_bits}"))
 
-    def grow(waits: Array, rows: Array) -> tuple[Array, Array]:
-        anchors = words.anchor_words(SPACE, Array(tf.cast(seeds, tf.int64)), spec.segments)
-        return Array(tf.constant(False)), words.grow(space, namespace.astype(anchors, space.dtype), spec.segments)
+    def grow() -> Array:
+        anchors = words.anchor_words(words_here(), Array(tf.cast(seeds, tf.int64)), spec.segments)
+        return words.grow(space, namespace.astype(anchors, space.dtype), spec.segments)
 
-    # XLA would otherwise grow the blocks anew for each unit. So the growth is in a loop, which runs once, or not at all
-    # if there is no seed.
     *outer, width = spec.segments.feat
     empty = tf.zeros([tf.shape(seeds)[0], spec.maps, *outer, -(-width // 32)], space.dtype)
-    waits = tf.reduce_any(seeds != 0)
-    _, rows = space.loop(lambda waits, rows: waits, grow, (Array(waits), Array(empty)))
-    return rows.tensor
+    return space.grown(grow, Array(empty), tf.reduce_any(seeds != 0)).tensor
 
 
 def _bytes(rows: Any, spec: MaskSpec) -> Any:

@@ -8,13 +8,25 @@ import tensorflow as tf
 
 from dropblock_core import words
 from dropblock_core.stream import MASK32
+from dropblock_tf import namespace, xla
 from dropblock_tf.namespace import Array
+
+# Draws in one round of a GPU's loop: more rounds cost launches, longer ones cost compilation.
+DRAWS_A_ROUND = 2
+
+
+def words_here(dtype: tf.DType = tf.int64) -> "TensorFlowWordSpace":
+    """Words for where the program that is being built will run."""
+    space = XlaGpuWordSpace if xla.compiles_for_a_gpu() else TensorFlowWordSpace
+    return space(namespace, dtype)
 
 
 class TensorFlowWordSpace(words.WordSpace):
     """Words whose loops are TensorFlow's."""
 
-    def loop(self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
         def unwrapped(*state: Any) -> tuple[Any, ...]:
             return tuple(x.tensor for x in body(*map(Array, state)))
 
@@ -26,12 +38,8 @@ class TensorFlowWordSpace(words.WordSpace):
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
         if tf.executing_eagerly():
             return super().repeat(times, body, state)
-        # Unrolled, the generator would take XLA minutes to compile.
-        done = Array(tf.constant(0, tf.int64))
-        _, *end = self.loop(
-            lambda done, *_: done < times, lambda done, *state: (done + 2, *body(*body(*state))), (done, *state)
-        )
-        return tuple(end)
+        # Unrolled, the generator would take XLA minutes to compile for a CPU.
+        return self._counted(times // 2, lambda *state: body(*body(*state)), state)
 
     def product(self, a: Array, m: int) -> tuple[Array, Array]:
         product = a * m  # it may wrap to a negative number, but its 64 bits are still the two words
@@ -44,3 +52,50 @@ class TensorFlowWordSpace(words.WordSpace):
         ascending, draws = tf.reverse(table.tensor, [0])[None], tf.reshape(u.tensor, [1, -1])
         reached = tf.raw_ops.UpperBound(sorted_inputs=ascending, values=draws, out_type=tf.int64)
         return Array(table.shape[0] - tf.reshape(reached, tf.shape(u.tensor)))
+
+    def grown(self, grow: Callable[[], Array], empty: Array, some: Any) -> Array:
+        """``grow()`` if there are `some` seeds, else `empty`, written once: XLA would grow the blocks for each unit."""
+        # It does not fuse across a loop, so this is one: it runs once, or not at all.
+        once = lambda waits, rows: (Array(tf.constant(False)), grow())  # noqa: E731
+        _, rows = self.loop(lambda waits, rows: waits, once, (Array(some), empty), at_most=1)
+        return rows
+
+    def _counted(self, rounds: int, body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A loop that XLA sees to have so many rounds."""
+        done = Array(tf.constant(0, tf.int64))
+        _, *end = TensorFlowWordSpace.loop(
+            self, lambda done, *_: done < rounds, lambda done, *state: (done + 1, *body(*state)), (done, *state), rounds
+        )
+        return tuple(end)
+
+
+class XlaGpuWordSpace(TensorFlowWordSpace):
+    """Words without a loop that the host would have to watch, for XLA on a GPU: dropblock_jax.words says why.
+
+    There are as many draws as there may be seeds in a segment. The four words of a call of the generator stay apart, so
+    that they are made in one kernel, with their seeds.
+    """
+
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
+        def draws(*state: Any) -> tuple[Any, ...]:
+            return self.repeat(min(DRAWS_A_ROUND, at_most), body, state)
+
+        rounds = -(-at_most // DRAWS_A_ROUND)
+        return draws(*state) if rounds == 1 else self._counted(rounds, draws, state)
+
+    def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return words.WordSpace.repeat(self, times, body, state)
+
+    def gap(self, u: Array, table: Array) -> Array:
+        return words.WordSpace.gap(self, u, table)
+
+    def together(self, four: tuple[Array, ...]) -> tuple[Array, ...]:
+        return four
+
+    def held(self, *made: Array) -> tuple[Array, ...]:
+        return tuple(map(Array, xla.held([array.tensor for array in made])))
+
+    def grown(self, grow: Callable[[], Array], empty: Array, some: Any) -> Array:
+        return self.held(grow())[0]

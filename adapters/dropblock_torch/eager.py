@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from dropblock_core import validate
 from dropblock_core.call import NO_VALUE, Call, remembered_call
@@ -93,7 +94,7 @@ def drop_block(
     if process_group is not None:
         *_, dropped = mask.tensors(known.dtype)
         scale = distributed.shared_factor(dropped, known.call.count, process_group, known.dtype)
-    y: Tensor = _Apply.apply(x, mask.state, scale, known)
+    y = _applied(x, mask.state, scale, known)
     return x.copy_(y) if inplace else y
 
 
@@ -112,6 +113,21 @@ def _known(channels_last: bool, shape: torch.Size, dtype: torch.dtype, *options:
     call = remembered_call(shape, dtype, *options)
     settings = call.segments.block, call.maps == shape[1], call.renorm, channels_last
     return Known(call, Plan.of(shape, *settings), wide_dtype(dtype), settings)
+
+
+def _applied(x: Tensor, state: Tensor, scale: Tensor | float, known: Known) -> Tensor:
+    """Lines 7 and 8, and a derivative where somebody may ask for one."""
+    if not (x.requires_grad or _dual_level() >= 0):
+        y: Tensor = engines.of(x).apply(x, state, scale, known.plan)
+        return y
+    # Its own `apply` first looks for transforms, which are not there: that takes longer than a small mask.
+    y = super(torch.autograd.Function, _Apply).apply(x, state, scale, known)
+    return y
+
+
+def _dual_level() -> int:
+    """At least 0 inside ``torch.autograd.forward_ad.dual_level``."""
+    return getattr(forward_ad, "_current_level", 0)
 
 
 class _Apply(torch.autograd.Function):
@@ -133,8 +149,8 @@ class _Apply(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
         if not takes(dy):
             return _by_operators(ctx, dy), None, None, None
-        state, *scale = ctx.saved_tensors
-        return _Apply.apply(dy, state, *(scale or [ctx.scale]), ctx.known), None, None, None
+        state, *factors = ctx.saved_tensors
+        return _applied(dy, state, factors[0] if factors else ctx.scale, ctx.known), None, None, None
 
 
 def _by_operators(ctx: Any, dy: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the 64 bits of a mask come from: a number, a tensor on the device, or PyTorch's own generators."""
 
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dropblock_core import validate
-from dropblock_core.stream import MASK32, philox_key
+from dropblock_core.stream import philox_key
 from dropblock_torch import distributed
 
 # The number of the backward pass that runs in this thread, or -1. PyTorch has no public name for it.
@@ -48,11 +49,11 @@ def words_of(seed: int | Tensor | None, generator: torch.Generator | None, devic
             _not_recomputed(generator)
         return _drawn(generator, device)
     if isinstance(seed, Tensor):
-        bits = seed.view(torch.int64).to(device)
-        return torch.stack([bits & MASK32, (bits >> 32) & MASK32])
+        words = seed.view(torch.int64).to(device).reshape(1).view(torch.uint32).to(torch.int64)  # one launch on a GPU
+        return words if sys.byteorder == "little" else words.flip(0)
     low, high = philox_key(seed)
     key = torch.full((2,), low, dtype=torch.int64, device=device)  # a copy from the host would stop a graph's capture
-    key[1:].fill_(high)
+    key.narrow(0, 1, 1).fill_(high)
     return key
 
 

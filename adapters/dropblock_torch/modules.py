@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dropblock_core import validate
 from dropblock_core.positional import LooksAtPosition
-from dropblock_torch import arguments
+from dropblock_torch import arguments, eager
 from dropblock_torch.functional import way
 from dropblock_torch.observed import Observed
 
@@ -29,7 +29,10 @@ def _drop_block_of(
             f"[channels, *spatial] with {rank} spatial axes"
         )
     batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
-    y = way(batch).drop_block(batch, keep_prob, block_size, sample_offset=0, foreign={}, **options)
+    by = way(batch)
+    # At once the host may know the number, which was checked when it was set.
+    number = keep_prob.item() if by is eager else keep_prob
+    y = by.drop_block(batch, number, block_size, sample_offset=0, foreign={}, **options)
     if batch is x:
         return y
     # If nothing was dropped, or it was dropped in place, the result is `x` itself.
@@ -55,6 +58,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     rank: int
     _keep_prob: Tensor
+    _keep_prob_there: Tensor | None = None
 
     def __init__(
         self,
@@ -98,11 +102,33 @@ class _DropBlock(LooksAtPosition, nn.Module):
         # saved in checkpoints or copied to replicas, and it stays on the host wherever the module moves.
         number = validate.probability("keep_prob", value)
         if "_keep_prob" in self.__dict__:
-            self._keep_prob.fill_(number)  # the same tensor, which a traced graph may hold
+            for tensor in (self._keep_prob, self._keep_prob_there):
+                if tensor is not None:
+                    tensor.fill_(number)  # the same tensor, which a traced graph may hold
             return
         with torch.inference_mode(False):  # a tensor made in inference mode could never change
             # One element and not 0-d: a compiler would first take a 0-d tensor for a number, and then start again.
             self._keep_prob = torch.tensor([number], dtype=torch.float64, device="cpu")
+        self._go_to(torch.get_default_device())
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """What PyTorch moves a module by."""
+        self._go_to(fn(torch.empty(0)).device)
+        return super()._apply(fn, recurse)
+
+    def _go_to(self, device: torch.device) -> None:
+        """Have keep_prob on a GPU as well, for compiled programs: there a tensor of the host's splits CUDA graphs."""
+        self._keep_prob_there = None
+        if device.type == "cuda":
+            with torch.inference_mode(False):
+                self._keep_prob_there = torch.full((1,), self.keep_prob, dtype=torch.float64, device=device)
+
+    def _operand(self, x: Any) -> Tensor:
+        """keep_prob where the way that `x` takes has it from. What is solved from it is solved on the host."""
+        there = self._keep_prob_there
+        if there is None or not torch.compiler.is_compiling() or there.device != x.device:
+            return self._keep_prob
+        return self._keep_prob if self.calibrated or self.renorm == "expected" else there
 
     @property
     def dropped_fraction(self) -> Tensor | None:
@@ -127,7 +153,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
         return _drop_block_of(
             x,
             self.rank,
-            self._keep_prob,
+            self._operand(x),
             self.block_size,
             training=self.training,
             per_channel=self.per_channel,

@@ -8,27 +8,30 @@ at most one bit a unit, and line 8's factors.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dropblock_core.call import Call
+from dropblock_core.call import NO_VALUE, remembered_call
+from dropblock_core.remembered import LAYERS, flat
 from dropblock_torch import engines
 from dropblock_torch.engines.plan import Mask, Plan
 
+_plan = lru_cache(LAYERS)(Plan.of)  # where the sizes are numbers, not a compiler's symbols
 
-def define(name: str) -> Callable[..., Any]:
+
+def define(name: str, *tags: torch.Tag) -> Callable[..., Any]:
     """A custom operator without mutation, run by the same Python on every device: the engine is chosen inside.
 
     PyTorch keeps compiled programs on disk by the names of their operators, with the sizes of what these return. An
     operator that returns other sizes than in an earlier version needs another name, or those programs break.
     """
-    return torch.library.custom_op(f"dropblock::{name}", mutates_args=())
+    return torch.library.custom_op(f"dropblock::{name}", mutates_args=(), tags=tags)
 
 
-@define("mask_bits")
-def mask(
+def _mask(
     key: Tensor,
     keep_prob: Tensor,
     shape: Sequence[int],
@@ -49,20 +52,11 @@ def mask(
     engine = engines.of(key)
     # Under a compiler the values are known only here, when the program runs, so rule R14 refuses them here.
     value = host_value(keep_prob, waits=engine.WAITS)
-    call = Call.checked(
-        shape,
-        dtype,
-        value,
-        tuple(block_size),
-        has_value=value is not None,
-        per_channel=per_channel,
-        renorm=renorm,
-        gamma_scale=gamma_scale,
-        calibrated=calibrated,
-        sample_offset=sample_offset,
-        stream=stream,
-    )
-    plan = Plan.of(shape, block_size, per_channel, renorm, channels_last)
+    call = remembered_call(
+        tuple(shape), dtype, NO_VALUE if value is None else value, per_channel, renorm, gamma_scale, calibrated,
+        sample_offset, stream, *flat(tuple(block_size)),
+    )  # fmt: skip
+    plan = _plan(tuple(shape), tuple(block_size), per_channel, renorm, channels_last)
     if not plan.samples * plan.maps:
         sizes = (0, torch.uint8), (plan.scopes, dtype), (plan.counts(renorm), torch.int64)
         return tuple(key.new_zeros(size, dtype=kind) for size, kind in sizes)  # type: ignore[return-value]  # three
@@ -80,7 +74,6 @@ def host_value(keep_prob: Tensor, *, waits: bool) -> float | None:
     return 1.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
-@mask.register_fake
 def _mask_fake(
     key: Tensor,
     keep_prob: Tensor,
@@ -99,6 +92,13 @@ def _mask_fake(
     )
 
 
+mask = define("mask_bits")(_mask)
+# The same, where a keep_prob on the host meets activations on a device: in a captured graph its value would stay.
+mask_of_host = define("mask_bits_of_host", torch.Tag.cudagraph_unsafe)(_mask)
+for _operator in (mask, mask_of_host):
+    _operator.register_fake(_mask_fake)
+
+
 @define("apply")
 def apply(
     x: Tensor,
@@ -110,7 +110,7 @@ def apply(
     channels_last: bool,
 ) -> Tensor:
     """``A * M * scale``, with +0 for every dropped unit whatever it held; the dtype and layout of `x`."""
-    plan = Plan.of(x.shape, block_size, per_channel, renorm, channels_last)
+    plan = _plan(x.shape, tuple(block_size), per_channel, renorm, channels_last)
     if not x.numel():
         return torch.empty_like(x)
     return engines.of(x).apply(x.detach(), state, scale, plan)
@@ -150,8 +150,8 @@ def _one_by_one(operator: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-mask.register_vmap(_one_by_one(mask))
-apply.register_vmap(_one_by_one(apply))
+for _operator in (mask, mask_of_host, apply):
+    _operator.register_vmap(_one_by_one(_operator))
 
 
 class Apply(torch.autograd.Function):

@@ -66,7 +66,9 @@ def drop_block(
     settings = block, per_channel, renorm
     layout, dtype = is_channels_last(x), wide_dtype(x.dtype)
     others = gamma_scale, calibrated, sample_offset, stream, layout, dtype
-    state, scale, dropped = ops.mask(key, _operand(keep_prob), x.shape, *settings, *others)
+    operand = _operand(keep_prob, x.device, by_host=calibrated or renorm == "expected")
+    draw = ops.mask if operand.device == x.device else ops.mask_of_host
+    state, scale, dropped = draw(key, operand, x.shape, *settings, *others)
     if process_group is not None:
         scale = distributed.shared_factor(dropped, _count(x, per_channel), process_group, dtype)
     apply = ops.apply if torch.compiler.is_compiling() else ops.Apply.apply
@@ -79,10 +81,15 @@ def _count(x: Tensor, per_channel: bool) -> int:
     return (x if per_channel else x[:, :1]).numel()
 
 
-def _operand(keep_prob: float | Tensor) -> Tensor:
-    """keep_prob as a 0-d tensor, which a compiler takes as an operand: it would compile again for each new float."""
+def _operand(keep_prob: float | Tensor, device: torch.device, *, by_host: bool) -> Tensor:
+    """keep_prob as a tensor, which a compiler takes as an operand: it would compile again for each new float.
+
+    A program for a GPU has it there, unless something is solved `by_host`: a tensor of the host's splits its graphs.
+    """
     if isinstance(keep_prob, Tensor):
         return keep_prob.detach().reshape(1)
+    if device.type == "cuda" and torch.compiler.is_compiling() and not by_host:
+        return torch.full((1,), keep_prob, dtype=torch.float64, device=device)
     # The product keeps a symbolic float symbolic; torch.tensor would make the compiler ask for its value.
     return torch.ones((), dtype=torch.float64, device="cpu") * keep_prob
 

@@ -196,7 +196,7 @@ def test_the_last_half_of_a_nasnet_as_section_4_1_2_has_it(size: str) -> None:
         ("EfficientNetB0", (Where("block5*", share=1 / 4), Where("block6*")), {"silu", "BatchNormalization"}),
         ("MobileNetV2", Where("*", last=4), {"ReLU", "BatchNormalization"}),
         ("DenseNet121", Where("conv5*", skip=False), {"BatchNormalization"}),
-        ("ConvNeXtTiny", Where("*", last=4), {"LayerNormalization"}),
+        ("ConvNeXtTiny", Where("convnext_tiny_stage_3*", skip=False), {"LayerNormalization"}),
     ],
 )
 def test_other_networks_of_keras(network: str, where: Any, ends: set[str]) -> None:

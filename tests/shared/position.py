@@ -1,5 +1,6 @@
 """What every front door says of a keep_prob that comes by position."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 def assert_looks_at_position(door: Callable[..., Any]) -> None:
     """`door` takes keep_prob and block_size, as a layer does, or a function of an `x` that it has already."""
+    if isinstance(door, type):
+        assert [*inspect.signature(door).parameters][:2] == ["keep_prob", "block_size"]
     for low in (0.1, 0, 0.49, np.float64(0.2)):
         with pytest.warns(UserWarning, match="got keep_prob .* by position") as found:
             door(low, 3)

@@ -27,6 +27,8 @@ SEED = 2**63 + 5
 def _kernels_see_rubbish() -> Iterator[None]:
     """Run on the kernels, with memory that nobody has written yet full of NaN and large numbers."""
     assert torch.utils.deterministic.fill_uninitialized_memory
+    for launches in (gpu._drawing, gpu._applying):  # a test may change what they were made from
+        launches.cache_clear()
     torch.use_deterministic_algorithms(True)
     with engines.force("gpu"):
         yield
@@ -86,6 +88,39 @@ def test_r13_channels_that_lie_side_by_side_fill_words_or_do_not(channels: int, 
     x = x.contiguous(memory_format=torch.channels_last_3d if rank == 5 else torch.channels_last)
     assert agrees(x, 0.7, 2)
     assert agrees(x, 0.7, 2, renorm="sample")
+
+
+@pytest.mark.parametrize("mask_is_channels_last", [True, False])
+@grid(
+    renorm=["sample", "tensor", "map", "none"],
+    channels=[64, 33],  # whose bits fill words or do not
+    per_channel=[True, False],
+    rank=[4, 5],
+)
+def test_r13_a_gradient_in_another_order_takes_one_pass(
+    renorm: str,
+    channels: int,
+    per_channel: bool,
+    rank: int,
+    mask_is_channels_last: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(gpu, "as_rows")  # which copies
+    last = torch.channels_last if rank == 4 else torch.channels_last_3d
+    dy = activations((2, channels, *[2] * (rank - 3), 30))
+    x = torch.zeros(dy.shape)
+    if mask_is_channels_last:
+        x = x.contiguous(memory_format=last)
+    else:
+        dy = dy.contiguous(memory_format=last)
+    options: dict[str, Any] = {"per_channel": per_channel, "renorm": renorm, "seed": SEED}
+    y = drop_block(x.requires_grad_(), 0.7, 2, **options)
+    (dx,) = torch.autograd.grad(y, x, dy)
+    # The derivative is the same product, so that it is NumPy's for dy.
+    reference = dropblock_core.drop_block(dy.numpy(), 0.7, 2, **options)
+    assert np.array_equal(dx.numpy(), reference, equal_nan=True)
+    assert y.stride() == x.stride()
+    assert dx.stride() == dy.stride()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
@@ -150,7 +185,9 @@ def test_r13_offsets_of_64_bits_lead_to_the_same_places(
     shape: tuple[int, ...], per_channel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "LARGE", 1)
-    assert agrees(activations(shape), 0.6, 2, per_channel=per_channel, renorm="map")
+    x = activations(shape)
+    assert agrees(x, 0.6, 2, per_channel=per_channel, renorm="map")
+    assert agrees(x.contiguous(memory_format=gpu.CHANNELS_LAST[x.ndim]), 0.6, 2, per_channel=per_channel, renorm="map")
 
 
 def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +199,8 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest
         return before
 
     class Launcher:
-        def __init__(self, name: str) -> None:
-            self.name = name
+        def __init__(self, module: Any, name: str) -> None:
+            self.name, self.arg_names = name, getattr(module, name).arg_names
 
         def __getitem__(self, grid: Any) -> Any:
             return lambda *args, **options: launched.append((self.name, current[0]))
@@ -172,7 +209,7 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
     monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
     for module, name in kernels:
-        monkeypatch.setattr(module, name, Launcher(name))
+        monkeypatch.setattr(module, name, Launcher(module, name))
     with FakeTensorMode():
         x, key = torch.empty(2, 3, 8, 8, device="cuda:1"), torch.empty(2, dtype=torch.int64, device="cuda:1")
         plan = Plan.of(x.shape, (3, 3), True, "map", False)
@@ -183,15 +220,19 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest
     assert current == [0]
 
 
-def drawn(t: int, length: int, keep_prob: torch.Tensor | None = None, *numbers: float) -> tuple[list[int], list[int]]:
+def drawn(
+    t: int, length: int, keep_prob: torch.Tensor | None = None, gamma_scale: float = 1.0, ratio: float = 1.0
+) -> tuple[list[int], list[int]]:
     """The table that `draw` writes, and the seeds of four segments of `length` positions."""
     table, seeds = torch.full((32,), -7, dtype=torch.int64), torch.full((4,), -7, dtype=torch.int32)
     counts, key = torch.full((3,), -7, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    scale = torch.full((1,), -7.0)
     drawing.draw[(1,)](
-        seeds, table, counts, 3, key, t, length, table if keep_prob is None else keep_prob, *(numbers or (1.0, 1.0)),
-        1, 1, 0, 0, KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=4,
+        seeds, table, counts, scale, key, table if keep_prob is None else keep_prob, t, gamma_scale, 1.25, 0, 0,
+        3, length, ratio, 1, 1, KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=4,
     )  # fmt: skip
     assert not counts.any()
+    assert scale.item() == 1.25
     return table.tolist(), [seed & MASK32 for seed in seeds.tolist()]
 
 
@@ -225,6 +266,18 @@ def test_r13_a_keep_prob_on_the_device_follows_the_rule_of_traced_values(
     assert seeds == literal(t, 24)
     if t:
         assert table == thresholds(t, 24) + [0] * 8
+
+
+@pytest.mark.parametrize("keep_prob", [0.9, 0.5, 0.0, 1.0, -1.0, 2.0, math.nan, 1 - 2**-33, 1 / 3])
+@pytest.mark.parametrize(("gamma_scale", "ratio"), [(1.0, 0.0625), (1e-9, 0.3), (1.0, 1.7), (1.5 * 2**-32, 1.0)])
+def test_r13_a_keep_prob_of_float64_on_the_device_gives_the_hosts_bits(
+    keep_prob: float, gamma_scale: float, ratio: float
+) -> None:
+    clamped = 1.0 if math.isnan(keep_prob) else min(max(keep_prob, 0.0), 1.0)
+    t = threshold_word(min(1.0, gamma_scale * (1.0 - clamped) * ratio))
+    table, seeds = drawn(0, 24, torch.tensor([keep_prob], dtype=torch.float64), gamma_scale, ratio)
+    assert seeds == literal(t, 24)
+    assert table == thresholds(t, 24) + [0] * 8 if t else not any(seeds)
 
 
 def test_r13_a_keep_prob_on_the_host_gives_the_table_of_the_specification() -> None:

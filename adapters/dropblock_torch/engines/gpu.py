@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A GPU: launches the Triton kernels, without waiting for the device.
 
-The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory.
+The mask's state is one bit a unit, in words of 32, in the order in which the activations lie in memory, or, where their
+channels lie side by side but do not fill words, in that of contiguous ones.
 """
 
+import math
 from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from functools import lru_cache, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
 import triton
@@ -14,8 +16,10 @@ from torch import Tensor
 
 from dropblock_core.call import Call
 from dropblock_core.gamma import area_ratio
+from dropblock_core.remembered import LAYERS
 from dropblock_core.stream import threshold_word
 from dropblock_torch.engines.kernels import applying, drawing, growing
+from dropblock_torch.engines.launching import Launch
 from dropblock_torch.engines.plan import Mask, Plan, as_rows
 
 WAITS = False
@@ -26,6 +30,7 @@ R = TypeVar("R")
 # The interpreter runs one program after the other, each operation on NumPy arrays: there, few large ones are fast.
 LARGEST = 2**20 if triton.knobs.runtime.interpret else 2**11
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 # From so many units of a sample on, offsets in it take 64 bits.
 LARGE = 2**30
@@ -56,81 +61,145 @@ def _words_a_sample(plan: Plan) -> int:
     return triton.cdiv(plan.maps * plan.units, 32)
 
 
+def _bits_lie_across(plan: Plan) -> bool:
+    """Whether the bits of a unit's channels lie side by side."""
+    return plan.channels_last and plan.maps % 32 == 0
+
+
 @_on_its_device
 def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
-    segments, device = plan.segments, key.device
-    groups = triton.cdiv(plan.maps * segments.per_map, 4)
-    seeds = torch.empty(plan.samples * groups * 4, dtype=torch.int32, device=device)
-    table = torch.empty(drawing.TABLE.value, dtype=torch.int64, device=device)
-    counts = torch.empty(plan.scopes + 1, dtype=torch.int64, device=device)  # and behind them a ticket
-    scale = torch.empty(plan.scopes, dtype=dtype, device=device)
-    is_here = isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu"
-    lanes = max(plan.samples * groups, counts.numel())
-    block = _block(lanes, LARGEST // 16)
-    drawing.draw[(triton.cdiv(lanes, block),)](
-        seeds, table, counts, counts.numel(), key, 0 if is_here else threshold_word(call.gamma), segments.length,
-        keep_prob if is_here else scale, call.gamma_scale, area_ratio(segments.block, segments.feat), plan.samples,
-        groups, call.sample_offset, call.stream, KEEP_PROB_IS_HERE=is_here, BLOCK=block,
+    fixed = call.fixed_scale
+    here = keep_prob if isinstance(keep_prob, Tensor) and keep_prob.device.type != "cpu" else None
+    launches = _drawing(plan, dtype, None if here is None else here.dtype, fixed is None)
+    seeds = key.new_empty(launches.seeds, dtype=torch.int32)
+    table = key.new_empty(drawing.TABLE.value)
+    counts = key.new_empty(plan.scopes + 1)  # and behind them a ticket
+    scale = key.new_empty(plan.scopes, dtype=dtype)
+    state = key.new_empty(launches.state, dtype=torch.uint8)
+    words = state.view(torch.int32)
+    t = threshold_word(call.gamma) if here is None else 0
+    launches.draw(
+        seeds, table, counts, scale, key, scale if here is None else here,
+        numbers=(t, call.gamma_scale, fixed or 0.0, call.sample_offset, call.stream),
     )  # fmt: skip
-    state = torch.empty(state_bytes(plan), dtype=torch.uint8, device=device)
-    if call.fixed_scale is not None:
-        scale.fill_(call.fixed_scale)
-        _grow(state, seeds, counts, scale, plan, "none", 0)
+    launches.grow(words, seeds, counts, scale)
+    if fixed is not None:
         return Mask(state, scale, None)
-    scope = _scope(plan)
-    _grow(state, seeds, counts, scale, plan, "none" if scope == "map" else scope, call.count)
-    if scope == "map":
-        block = _block(plan.units // 32 + 2, LARGEST // 2)
-        scopes = _block(plan.scopes, LARGEST // 2 // block)
-        growing.count_maps[(triton.cdiv(plan.scopes, scopes),)](
-            state.view(torch.int32), counts, scale, plan.scopes, plan.maps, _words_a_sample(plan), plan.units,
-            SCOPES=scopes, WORDS=block,
-        )  # fmt: skip
+    if launches.count_maps is not None:
+        launches.count_maps(words, counts, scale)
     return Mask(state, scale, counts.narrow(0, 0, plan.scopes))
-
-
-def _grow(state: Tensor, seeds: Tensor, counts: Tensor, scale: Tensor, plan: Plan, scope: str, count: int) -> None:
-    """Line 6, and line 8's counts over `scope`, of `count` units."""
-    segments = plan.segments
-    (_, height, row), valid, sides = (_three(sizes) for sizes in (segments.feat, segments.valid, segments.block))
-    packs, lines, words = segments.packed or 1, plan.units // row, _words_a_sample(plan)
-    if not plan.channels_last or plan.maps == 1:
-        block = _block(words, LARGEST // 8)
-        chunks = parts = triton.cdiv(words, block)
-        kernel = growing.grow
-        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
-    elif plan.maps % 32 == 0:
-        block = _block(plan.maps // 32, LARGEST // 256)
-        chunks = triton.cdiv(plan.maps // 32, block)
-        kernel, parts, options = growing.grow_across, lines * chunks, {}
-    else:
-        block = _block(words, LARGEST // 128)
-        chunks = parts = triton.cdiv(words, block)
-        kernel, options = growing.grow_bits, {}
-    kernel[(plan.samples * parts,)](
-        state.view(torch.int32), seeds, counts, scale, plan.samples, chunks, words, plan.maps, segments.per_map,
-        seeds.numel() // plan.samples // 4, lines, row, count, *_magic(row), *_magic(lines), height, segments.width,
-        packs, segments.cuts, *valid[:2], *sides, triton.cdiv(sides[2] - 1, 32),
-        (min(sides[1], valid[1]) + packs - 2) // packs + 1,  # segments that hold the anchors above a unit
-        *_magic(height), *_magic(packs), COUNTS=scope, WORDS=block, **options,
-    )  # fmt: skip
 
 
 @_on_its_device
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
-    x, out, y = as_rows(x, plan)
-    units_a_sample = plan.channels * plan.units
-    divisor = plan.channels if plan.channels_last else plan.units
-    rows = _block(triton.cdiv(units_a_sample, 32), LARGEST // 32)
-    chunks = triton.cdiv(units_a_sample, 32 * rows)
-    applying.scale_and_drop[(plan.samples * chunks,)](
-        x, out, state.view(torch.int32), scale, units_a_sample, _words_a_sample(plan), chunks, divisor,
-        *_magic(divisor), SHARED=plan.maps != plan.channels, SCOPE=_scope(plan), CHANNELS_LAST=plan.channels_last,
-        LARGE=units_a_sample >= LARGE, ROWS=rows,
-    )  # fmt: skip
+    across = _bits_lie_across(plan)
+    channels_last = next((order for order in (across, not across) if _lies(x, order)), None)
+    if channels_last is None:
+        channels_last = plan.channels_last
+        x, out, y = as_rows(x, plan)
+    else:
+        out = y = torch.empty_like(x)
+    _applying(plan, x.dtype, channels_last)(x, out, state.view(torch.int32), scale)
     return y if out is y else y.copy_(out)
+
+
+class Drawing(NamedTuple):
+    """The launches that draw a mask, and the sizes of what they write."""
+
+    seeds: int  # words
+    state: int  # bytes
+    draw: Launch
+    grow: Launch
+    count_maps: Launch | None
+
+
+@lru_cache(LAYERS)
+def _drawing(plan: Plan, dtype: torch.dtype, keep_prob: torch.dtype | None, is_counted: bool) -> Drawing:
+    """For factors of `dtype`, and a keep_prob that lives here in its own dtype, or None."""
+    segments = plan.segments
+    groups = triton.cdiv(plan.maps * segments.per_map, 4)
+    lanes = max(plan.samples * groups, plan.scopes + 1)
+    block = _block(lanes, LARGEST // 16)
+    draw = Launch(
+        drawing.draw, triton.cdiv(lanes, block), n_counts=plan.scopes + 1, length=segments.length,
+        ratio=area_ratio(segments.block, segments.feat), samples=plan.samples, groups=groups,
+        KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=block,
+    )  # fmt: skip
+    scope = _scope(plan)
+    grow = _growing(plan, groups, "none" if scope == "map" or not is_counted else scope)
+    count_maps = _counting_maps(plan) if scope == "map" and is_counted else None
+    return Drawing(plan.samples * groups * 4, state_bytes(plan), draw, grow, count_maps)
+
+
+def _growing(plan: Plan, groups: int, scope: str) -> Launch:
+    """Line 6, and line 8's counts over `scope`."""
+    segments = plan.segments
+    (_, height, row), valid, sides = (_three(sizes) for sizes in (segments.feat, segments.valid, segments.block))
+    packs, lines, words = segments.packed or 1, plan.units // row, _words_a_sample(plan)
+    options: dict[str, Any] = {}
+    if _bits_lie_across(plan):
+        block = _block(plan.maps // 32, LARGEST // 256)
+        chunks = triton.cdiv(plan.maps // 32, block)
+        kernel, parts = growing.grow_across, lines * chunks
+    else:
+        block = _block(words, LARGEST // 8)
+        chunks = parts = triton.cdiv(words, block)
+        kernel = growing.grow
+        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
+    (row_magic, row_shift), (lines_magic, lines_shift) = _magic(row), _magic(lines)
+    (height_magic, height_shift), (packs_magic, packs_shift) = _magic(height), _magic(packs)
+    return Launch(
+        kernel, plan.samples * parts, samples=plan.samples, chunks=chunks, words_a_sample=words, maps=plan.maps,
+        per_map=segments.per_map, groups=groups, lines=lines, row_units=row,
+        units_counted=plan.samples * plan.maps * plan.units // plan.scopes, row_magic=row_magic, row_shift=row_shift,
+        lines_magic=lines_magic, lines_shift=lines_shift, height=height, width=segments.width, packs=packs,
+        cuts=segments.cuts, valid_d=valid[0], valid_h=valid[1], block_d=sides[0], block_h=sides[1], block_w=sides[2],
+        reach=triton.cdiv(sides[2] - 1, 32),
+        spans=(min(sides[1], valid[1]) + packs - 2) // packs + 1,  # segments that hold the anchors above a unit
+        height_magic=height_magic, height_shift=height_shift, packs_magic=packs_magic, packs_shift=packs_shift,
+        COUNTS=scope, WORDS=block, **options,
+    )  # fmt: skip
+
+
+def _counting_maps(plan: Plan) -> Launch:
+    """Line 8's counts over each map."""
+    block = _block(plan.units // 32 + 2, LARGEST // 4)
+    scopes = _block(plan.scopes, LARGEST // 4 // block)
+    return Launch(
+        growing.count_maps, triton.cdiv(plan.scopes, scopes), scopes=plan.scopes, maps=plan.maps,
+        words_a_sample=_words_a_sample(plan), units=plan.units, SCOPES=scopes, WORDS=block,
+    )  # fmt: skip
+
+
+@lru_cache(LAYERS)
+def _applying(plan: Plan, dtype: torch.dtype, channels_last: bool) -> Launch:
+    """Lines 7 and 8 for activations of `dtype`, in this order."""
+    units_a_sample, words = plan.channels * plan.units, _words_a_sample(plan)
+    is_shared, large = plan.maps != plan.channels, units_a_sample >= LARGE
+    inner, outer = (plan.channels, plan.units) if channels_last else (plan.units, plan.channels)
+    if is_shared or channels_last == _bits_lie_across(plan):
+        rows, (magic, shift) = _block(triton.cdiv(units_a_sample, 32), LARGEST // 32), _magic(inner)
+        chunks = triton.cdiv(units_a_sample, 32 * rows)
+        return Launch(
+            applying.scale_and_drop, plan.samples * chunks, units_a_sample=units_a_sample, words_a_sample=words,
+            chunks=chunks, divisor=inner, magic=magic, shift=shift, SHARED=is_shared, SCOPE=_scope(plan),
+            CHANNELS_LAST=channels_last, LARGE=large, ROWS=rows,
+        )  # fmt: skip
+    rows, grain = _block(triton.cdiv(inner, 32), LARGEST // 1024), math.gcd(inner, 16)
+    across = triton.cdiv(inner, 32 * rows)
+    tiles = across * triton.cdiv(outer, 32)
+    return Launch(
+        applying.scale_and_drop_across, plan.samples * tiles, grains=inner // grain, outer=outer, words_a_sample=words,
+        tiles=tiles, across=across, GRAIN=grain, SCOPE=_scope(plan), LARGE=large, ROWS=rows,
+    )  # fmt: skip
+
+
+def _lies(x: Tensor, channels_last: bool) -> bool:
+    """Whether memory holds `x` in this order, and as it is."""
+    memory_format = CHANNELS_LAST.get(x.ndim) if channels_last else torch.contiguous_format
+    return memory_format is not None and x.is_contiguous(memory_format=memory_format) and not x.is_neg()
 
 
 def _scope(plan: Plan) -> str:

@@ -17,8 +17,8 @@ from dropblock_core.stream import Segments
 class Plan:
     """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` counts line 8's factors.
 
-    `channels_last` is how the activations lie in memory. The GPU's kernels go through memory in order, so the bits of
-    their mask lie in the same way.
+    `channels_last` is how the activations lie in memory. Kernels go through memory in order, so the bits of their mask
+    lie in the same way (:mod:`gpu` has exceptions).
     """
 
     samples: int

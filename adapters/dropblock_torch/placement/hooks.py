@@ -36,13 +36,14 @@ class After:
         """
         host = self.model.get_submodule(self.path)
         path = _owner(self.model, self.path)
-        owner, relative = self.model.get_submodule(path), self.path.removeprefix(path and f"{path}.")
+        owner: Any = self.model.get_submodule(path)
+        relative = self.path.removeprefix(path and f"{path}.")
         if owner is host:  # nothing above it can hold a layer
             host.add_module(OWNED.rstrip("_"), layer)
         else:
             name = OWNED + relative.replace(".", "_")
             owner.add_module(name, layer)
-            owner._drop_block_hosts = {**getattr(owner, "_drop_block_hosts", {}), name: relative}  # type: ignore[assignment]
+            owner._drop_block_hosts = {**getattr(owner, "_drop_block_hosts", {}), name: relative}
             if _require_hosts not in owner._forward_pre_hooks.values():
                 owner.register_forward_pre_hook(_require_hosts)
         object.__setattr__(host, "_drop_block", layer)
@@ -79,9 +80,9 @@ def _drop(module: Any, inputs: Any, output: Tensor) -> Tensor:
     return dropped
 
 
-def _require_hosts(owner: nn.Module, inputs: Any) -> None:
+def _require_hosts(owner: Any, inputs: Any) -> None:
     """Forward pre-hook of an owner: raise where a host has lost its hook, as it does when a norm is rebuilt."""
-    hosts: dict[str, str] = owner._drop_block_hosts if owner.training else {}  # type: ignore[assignment]
+    hosts: dict[str, str] = owner._drop_block_hosts if owner.training else {}
     for host in hosts.values():
         if _drop not in owner.get_submodule(host)._forward_hooks.values():
             raise RuntimeError(

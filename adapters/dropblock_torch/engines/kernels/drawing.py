@@ -9,14 +9,17 @@ TABLE = tl.constexpr(32)  # thresholds
 
 @triton.jit
 def _threshold_word(keep_prob_ptr, gamma_scale, ratio):
-    """t of a keep_prob that lives here, in float32 as the specification has it; 0 where there are no seeds."""
-    keep_prob = tl.load(keep_prob_ptr).to(tl.float32)
+    """t of a keep_prob that lives here, 0 where there are no seeds: in float32 as the specification has it of traced
+    values, and of float64 as the host computes it, to the bit.
+    """
+    wide: tl.constexpr = tl.float64 if keep_prob_ptr.dtype.element_ty == tl.float64 else tl.float32
+    fractions: tl.constexpr = 4503599627370496.0 if wide == tl.float64 else 8388608.0  # there are none from here on
+    keep_prob = tl.load(keep_prob_ptr).to(wide)
     keep_prob = tl.where(keep_prob > 1.0, 1.0, tl.where(keep_prob < 0.0, 0.0, keep_prob))  # NaN stays NaN
-    gamma = gamma_scale * (1.0 - keep_prob) * ratio
+    gamma = tl.full([], gamma_scale, wide) * (1.0 - keep_prob) * tl.full([], ratio, wide)
     scaled = gamma * 4294967296.0
-    # Half to even below 2^23, where float32 has fractions; above it is whole.
-    whole = tl.where(scaled < 8388608.0, (scaled + 8388608.0) - 8388608.0, scaled)
-    # The largest gamma below 1 gives 2^32 - 256, and 1 gives 2^32.
+    whole = tl.where(scaled < fractions, (scaled + fractions) - fractions, scaled)  # half to even
+    # The largest gamma of float32 below 1 gives 2^32 - 256, and 1 gives 2^32.
     t = tl.maximum(tl.where(gamma < 1.0, whole, 4294967296.0).to(tl.int64), 1)
     return tl.where(gamma > 0.0, t, 0)
 
@@ -37,10 +40,12 @@ def _thresholds(t, length):
     do_not_specialize=["n_counts", "t", "length", "samples", "groups", "sample_offset", "stream"],
 )  # fmt: skip
 def draw(
-    seeds_ptr, table_ptr, counts_ptr, n_counts, key_ptr, t: tl.int64, length, keep_prob_ptr, gamma_scale, ratio,
-    samples, groups, sample_offset: tl.int64, stream: tl.int64, KEEP_PROB_IS_HERE: tl.constexpr, BLOCK: tl.constexpr,
+    seeds_ptr, table_ptr, counts_ptr, scale_ptr, key_ptr, keep_prob_ptr, t: tl.int64, gamma_scale: tl.float64,
+    fixed_scale: tl.float64, sample_offset: tl.int64, stream: tl.int64, n_counts, length, ratio: tl.float64, samples,
+    groups, KEEP_PROB_IS_HERE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The seeds of BLOCK groups of four segments, bit p of a word where position p holds one; and clear the counts.
+    """The seeds of BLOCK groups of four segments, bit p of a word where position p holds one; clear the counts, and
+    write line 8's factor for the case that nobody counts.
 
     The four words of one call of the generator are the draws of four neighbouring segments.
     """
@@ -49,6 +54,7 @@ def draw(
     draws = tl.where(t > 0, length, 0)
     # Every program writes the same table, and waits for itself alone.
     tl.store(table_ptr + tl.arange(0, TABLE), _thresholds(t, length))
+    tl.store(scale_ptr, fixed_scale)
     tl.debug_barrier()
 
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -146,34 +146,6 @@ def grow_across(
     _count(dropped_ptr, scale_ptr, tl.sum(tl.sum(ones, axis=1)), n, samples, units_counted, COUNTS, WORDS)
 
 
-@triton.jit(do_not_specialize=NUMBERS)
-def grow_bits(
-    words_ptr, seeds_ptr, dropped_ptr, scale_ptr, samples, chunks, words_a_sample, maps, per_map, groups, lines,
-    row_units, units_counted: tl.int64, row_magic: tl.int64, row_shift, lines_magic: tl.int64, lines_shift,
-    height, width, packs, cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans,
-    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift,
-    COUNTS: tl.constexpr, WORDS: tl.constexpr,
-):  # fmt: skip
-    """Words of channels that lie side by side, any number of them, bit for bit."""
-    n = (tl.program_id(0) // chunks).to(tl.int64)
-    w = (tl.program_id(0) % chunks) * WORDS + tl.arange(0, WORDS)
-    seeds_ptr += n * groups * 4
-    lane = tl.arange(0, 32)[None, :]
-    bit = w.to(tl.int64)[:, None] * 32 + lane
-    unit, c = (bit // maps).to(tl.int32), (bit % maps).to(tl.int32)
-    row = words.quotient(unit, row_magic, row_shift)
-    column = unit - row * row_units
-    units = _row_word(
-        seeds_ptr, c * per_map, row, column // 32, row < lines, height, width, packs, cuts, valid_d, valid_h,
-        block_d, block_h, block_w, reach, spans, height_magic, height_shift, packs_magic, packs_shift,
-    )  # fmt: skip
-    dropped = tl.sum(((units >> (column & 31).to(tl.uint32)) & 1) << lane.to(tl.uint32), axis=1).to(tl.uint32)
-    exists = w < words_a_sample
-    tl.store(words_ptr + n * words_a_sample + w, dropped.to(tl.int32, bitcast=True), mask=exists)
-    ones = tl.sum(tl.where(exists, words.ones(dropped), 0))
-    _count(dropped_ptr, scale_ptr, ones, n, samples, units_counted, COUNTS, WORDS)
-
-
 @triton.jit
 def _count(dropped_ptr, scale_ptr, dropped, n, samples, units_counted, COUNTS: tl.constexpr, STEP: tl.constexpr):
     """Add to the dropped units of sample n. COUNTS: what is counted together, "tensor" or "sample", or "none"."""
@@ -208,17 +180,19 @@ def count_maps(
 ):  # fmt: skip
     """The dropped units of each map, whose units lie one after the other, and its factor."""
     scope = tl.program_id(0) * SCOPES + tl.arange(0, SCOPES)
-    n, c = (scope // maps).to(tl.int64), (scope % maps).to(tl.int64)
-    begin = c * units
-    dropped = tl.zeros([SCOPES], tl.int64)
+    begin = (scope % maps).to(tl.int64) * units
+    words_ptr += (scope // maps).to(tl.int64) * words_a_sample + (begin >> 5)
+    first = (begin & 31).to(tl.int32)
+    ones = tl.zeros([SCOPES, WORDS], tl.int32)
     for chunk in range(0, units // 32 + 2, WORDS):
-        word = (begin >> 5)[:, None] + chunk + tl.arange(0, WORDS)[None, :]
+        w = tl.arange(0, WORDS)[None, :]
         # A word may hold the end of one map and the beginning of the next.
-        low = tl.minimum(tl.maximum(begin[:, None] - word * 32, 0), 32).to(tl.int32)
-        high = tl.minimum(tl.maximum(begin[:, None] + units - word * 32, 0), 32).to(tl.int32)
-        inside = (high > low) & (scope < scopes)[:, None]
-        bits = tl.load(words_ptr + n[:, None] * words_a_sample + word, mask=inside, other=0)
-        bits = bits & tl.where(high >= 32, -1, (1 << (high & 31)) - 1) & (-1 << (low & 31))
-        dropped += tl.sum(words.ones(bits.to(tl.uint32, bitcast=True)).to(tl.int64), axis=1)
+        low = tl.where((chunk == 0) & (w == 0), first[:, None], 0)
+        left = tl.minimum(first + (units - chunk * 32), 32 * WORDS).to(tl.int32)
+        high = tl.minimum(tl.maximum(left[:, None] - w * 32, 0), 32)
+        inside = (high > 0) & (scope < scopes)[:, None]
+        bits = tl.load(words_ptr[:, None] + (chunk + w), mask=inside, other=0).to(tl.uint32, bitcast=True)
+        ones += words.ones(bits & (words.bits_below(high) ^ words.bits_below(low))).to(tl.int32)
+    dropped = tl.sum(ones.to(tl.int64), axis=1)
     tl.store(dropped_ptr + scope, dropped, mask=scope < scopes)
     tl.store(scale_ptr + scope, _factor(units, units - dropped, scale_ptr.dtype.element_ty), mask=scope < scopes)
