@@ -113,11 +113,16 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """What PyTorch moves a module by."""
-        self._go_to(fn(torch.empty(0)).device)
+        there = self._keep_prob_there
+        # Where it already is: half() and the like move nothing.
+        probe = torch.empty(0, device="cpu") if there is None else there.new_empty(0, dtype=torch.float32)
+        self._go_to(fn(probe).device)
         return super()._apply(fn, recurse)
 
     def _go_to(self, device: torch.device) -> None:
         """Have keep_prob on a GPU as well, for compiled programs: there a tensor of the host's splits CUDA graphs."""
+        if self._keep_prob_there is not None and self._keep_prob_there.device == device:
+            return  # the same tensor, which a traced graph may hold
         self._keep_prob_there = None
         if device.type == "cuda":
             with torch.inference_mode(False):

@@ -72,3 +72,14 @@ def test_a_layer_moves_its_keep_prob_along_and_sets_it_there(monkeypatch: pytest
     layer._keep_prob_there = torch.zeros(1, dtype=torch.float64)
     layer.keep_prob = 0.3
     assert layer._keep_prob_there.item() == layer.keep_prob == 0.3
+
+
+@pytest.mark.parametrize("stay", [{"dtype": torch.float16}, {"memory_format": torch.channels_last}])
+def test_what_names_no_device_leaves_keep_prob_on_the_gpu(stay: Any) -> None:
+    layer = DropBlock2d(0.9, 3)
+    with FakeTensorMode():
+        there = layer._keep_prob_there = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
+    nn.Sequential(layer).to(**stay)
+    assert layer._keep_prob_there is there  # a program may hold it
+    layer.cpu()
+    assert layer._keep_prob_there is None
