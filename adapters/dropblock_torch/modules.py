@@ -30,8 +30,9 @@ def _drop_block_of(
         )
     batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
     by = way(batch)
-    # At once the host may know the number, which was checked when it was set.
-    number = keep_prob.item() if by is eager else keep_prob
+    # At once the host may know the number, which was checked when it was set; in a program of torch.fx that moved to a
+    # device it is there, and the host must not wait.
+    number = keep_prob.item() if by is eager and keep_prob.device.type == "cpu" else keep_prob
     y = by.drop_block(batch, number, block_size, sample_offset=0, foreign={}, **options)
     if batch is x:
         return y
