@@ -63,7 +63,7 @@ def drop_block(
 
     Raises:
         ValueError, TypeError: an argument breaks rule R14; the message names it, its value, the rule and the remedy.
-            Under ``torch.compile`` it is raised when the compiled program runs.
+            Under ``torch.compile`` it is raised when the compiled program runs, but a keep_prob is clamped on a GPU.
 
     >>> x = torch.ones(1, 2, 4, 4)
     >>> drop_block(x, keep_prob=0.7, block_size=2, seed=5)[0, 0]

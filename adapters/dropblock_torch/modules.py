@@ -30,8 +30,9 @@ def _drop_block_of(
         )
     batch = x if x.ndim == rank + 2 else x.unsqueeze(0)
     by = way(batch)
-    # At once the host may know the number, which was checked when it was set.
-    number = keep_prob.item() if by is eager else keep_prob
+    # At once the host may know the number, which was checked when it was set; in a program of torch.fx that moved to a
+    # device it is there, and the host must not wait.
+    number = keep_prob.item() if by is eager and keep_prob.device.type == "cpu" else keep_prob
     y = by.drop_block(batch, number, block_size, sample_offset=0, foreign={}, **options)
     if batch is x:
         return y
@@ -113,11 +114,16 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """What PyTorch moves a module by."""
-        self._go_to(fn(torch.empty(0)).device)
+        there = self._keep_prob_there
+        # Where it already is: half() and the like move nothing.
+        probe = torch.empty(0, device="cpu") if there is None else there.new_empty(0, dtype=torch.float32)
+        self._go_to(fn(probe).device)
         return super()._apply(fn, recurse)
 
     def _go_to(self, device: torch.device) -> None:
         """Have keep_prob on a GPU as well, for compiled programs: there a tensor of the host's splits CUDA graphs."""
+        if self._keep_prob_there is not None and self._keep_prob_there.device == device:
+            return  # the same tensor, which a traced graph may hold
         self._keep_prob_there = None
         if device.type == "cuda":
             with torch.inference_mode(False):

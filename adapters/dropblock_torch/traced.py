@@ -88,10 +88,9 @@ def _operand(keep_prob: float | Tensor, device: torch.device, *, by_host: bool) 
     """
     if isinstance(keep_prob, Tensor):
         return keep_prob.detach().reshape(1)
-    if device.type == "cuda" and torch.compiler.is_compiling() and not by_host:
-        return torch.full((1,), keep_prob, dtype=torch.float64, device=device)
-    # The product keeps a symbolic float symbolic; torch.tensor would make the compiler ask for its value.
-    return torch.ones((), dtype=torch.float64, device="cpu") * keep_prob
+    is_there = device.type == "cuda" and torch.compiler.is_compiling() and not by_host
+    # The product keeps a symbolic float symbolic; torch.tensor or torch.full would make the compiler ask for its value.
+    return torch.ones((), dtype=torch.float64, device=device if is_there else "cpu") * keep_prob
 
 
 def _drops_nothing(x: Tensor, keep_prob: float | Tensor) -> bool:

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.backends.cudagraphs import check_for_skip, find_input_mutations
+from torch._functorch.aot_autograd import make_boxed_func
 from torch._inductor.utils import is_cudagraph_unsafe_fx_node
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dropblock_torch import DropBlock2d, drop_block
+from dropblock_torch.traced import _operand
 
 GPU = torch.device("cuda", 0)
 
@@ -51,6 +54,21 @@ def test_a_compiled_call_is_one_cuda_graph(make: type[nn.Module], options: dict[
     assert not find_input_mutations(graph.graph)
 
 
+def test_numbers_for_a_program_on_a_gpu_compile_once_more_and_not_each_anew() -> None:
+    programs = []
+
+    def compiler(program: torch.fx.GraphModule, inputs: Any) -> Any:
+        programs.append(program)
+        return make_boxed_func(lambda *_: (torch.zeros(()),))  # there is no GPU to run on
+
+    torch._dynamo.reset()
+    backend = aot_autograd(fw_compiler=compiler)
+    operand = torch.compile(lambda number: _operand(number, GPU, by_host=False), backend=backend, fullgraph=True)
+    for step in range(1, 6):
+        operand(step / 10)
+    assert len(programs) == 2
+
+
 @pytest.mark.parametrize(
     ("module", "is_moved"),
     [(DropBlock2d(renorm="expected"), True), (DropBlock2d(calibrated=True), True), (DropBlock2d(), False)],
@@ -72,3 +90,14 @@ def test_a_layer_moves_its_keep_prob_along_and_sets_it_there(monkeypatch: pytest
     layer._keep_prob_there = torch.zeros(1, dtype=torch.float64)
     layer.keep_prob = 0.3
     assert layer._keep_prob_there.item() == layer.keep_prob == 0.3
+
+
+@pytest.mark.parametrize("stay", [{"dtype": torch.float16}, {"memory_format": torch.channels_last}])
+def test_what_names_no_device_leaves_keep_prob_on_the_gpu(stay: Any) -> None:
+    layer = DropBlock2d(0.9, 3)
+    with FakeTensorMode():
+        there = layer._keep_prob_there = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
+    nn.Sequential(layer).to(**stay)
+    assert layer._keep_prob_there is there  # a program may hold it
+    layer.cpu()
+    assert layer._keep_prob_there is None

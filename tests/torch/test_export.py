@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block
+from dropblock_torch import DropBlock2d, KeepProbScheduler, drop_block, eager
 
 # torch.export copies trees of arguments, and Python's copying calls a class that PyTorch itself has deprecated.
 of_pytorch = pytest.mark.filterwarnings("ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated:FutureWarning")
@@ -90,6 +90,21 @@ def test_fx_traces_a_layer_which_follows_its_schedule() -> None:
     assert not torch.equal(traced(images()), before)
     layer.keep_prob = 1.0
     assert torch.equal(traced(images()), Net.forward(net.eval(), images()))
+
+
+def test_fx_programs_take_keep_prob_along_to_a_device_and_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    traced = torch.fx.symbolic_trace(nn.Sequential(DropBlock2d(0.6, 3)))
+    traced(images())
+    traced.to("meta")  # where nothing has a value to wait for
+
+    def see(x: Tensor, keep_prob: Any, *_: Any, **options: Any) -> Tensor:
+        given.append(keep_prob)
+        return x
+
+    monkeypatch.setattr(eager, "drop_block", see)
+    traced(images())
+    assert [number.device.type for number in given] == ["meta"]
 
 
 def test_fx_traces_evaluation_to_the_identity() -> None:

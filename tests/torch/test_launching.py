@@ -141,6 +141,33 @@ def test_launches_that_a_profiler_watches_are_left_to_triton(seen: dict[str, Any
     assert seen["watched"]["by triton"] == [True, True, True]
 
 
+def test_a_triton_that_nobody_has_read_launches_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "IS_KNOWN", False)
+    launched: list[Any] = []
+
+    class Kernel:  # of a Triton whose compiled kernels have nothing of what ours have
+        arg_names = ("x_ptr", "size")
+
+        def __getitem__(self, grid: Any) -> Any:
+            def launch(*arguments: Any) -> object:
+                launched.append((grid, arguments))
+                return object()
+
+            return launch
+
+    launch, x = launching.Launch(Kernel(), 3, size=5), torch.zeros(16)
+    launch(x)
+    launch(x)
+    assert launched == 2 * [((3,), (x, 5))]
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("3.2.0", False), ("3.6.0+git1234", True), ("3.7.1", True), ("3.8.0", False), ("4.0", False)]
+)
+def test_which_tritons_were_read(version: str, known: bool) -> None:
+    assert launching.is_known(version) is known
+
+
 def test_code_is_loaded_in_a_capture_as_if_it_were_none(monkeypatch: pytest.MonkeyPatch) -> None:
     modes = [0]
 

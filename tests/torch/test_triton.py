@@ -27,12 +27,14 @@ SEED = 2**63 + 5
 def _kernels_see_rubbish() -> Iterator[None]:
     """Run on the kernels, with memory that nobody has written yet full of NaN and large numbers."""
     assert torch.utils.deterministic.fill_uninitialized_memory
-    for launches in (gpu._drawing, gpu._applying):  # a test may change what they were made from
-        launches.cache_clear()
     torch.use_deterministic_algorithms(True)
-    with engines.force("gpu"):
-        yield
-    torch.use_deterministic_algorithms(False)
+    try:
+        with engines.force("gpu"):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        for launches in (gpu._drawing, gpu._applying):  # a test may have changed what they were made from
+            launches.cache_clear()
 
 
 def activations(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -3,6 +3,8 @@
 
 Triton asks at every launch, argument by argument, which of its compiled kernels is meant: with thirty arguments that
 takes longer than all else that the host does. Here it asks once for each device.
+
+How Triton hands over to a compiled kernel has no public name. A Triton in which it may differ does it itself.
 """
 
 import ctypes
@@ -15,6 +17,17 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+
+SAME_FROM, SAME_BEFORE = (3, 3), (3, 8)
+
+
+def is_known(version: str) -> bool:
+    """Whether this Triton hands over as :class:`Launch` does."""
+    major, minor = version.split(".")[:2]
+    return SAME_FROM <= (int(major), int(minor)) < SAME_BEFORE
+
+
+IS_KNOWN = is_known(triton.__version__)
 
 
 class Launch:
@@ -48,7 +61,8 @@ class Launch:
         """Have Triton do it, which compiles first where it must, and keep what it compiled for later calls."""
         with _capture_allows_loading(tensors[0]):
             compiled = self.kernel[(self.programs,)](*tensors, *numbers, *self._numbers)
-        if compiled is not None and _are_aligned([tensor.data_ptr() for tensor in tensors]):  # None: interpreted
+        is_made = IS_KNOWN and compiled is not None  # None: interpreted
+        if is_made and _are_aligned([tensor.data_ptr() for tensor in tensors]):
             stream_of = triton.runtime.driver.active.get_current_stream
             # With itself: a kernel that nobody holds any more may take its code from the device.
             self._compiled[device] = compiled, compiled.run, compiled.function, compiled.packed_metadata, stream_of

@@ -7,7 +7,7 @@ import triton.language as tl
 
 @triton.jit
 def quotient(i, magic, shift):
-    """``i // d`` for 0 <= i < 2^31, with what :func:`gpu.magic` made of d. A division takes ten times as long."""
+    """``i // d`` for 0 <= i < 2^31, with what :func:`gpu._magic` made of d. A division takes ten times as long."""
     i = i.to(tl.uint32)
     return ((tl.umulhi(i, tl.zeros_like(i) + magic.to(tl.uint32)) + i) >> shift.to(tl.uint32)).to(tl.int32)
 
