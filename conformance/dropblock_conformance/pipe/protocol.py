@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages of arrays over a pipe: a line of JSON, then the bytes of the arrays that it lists (docs/worker.md)."""
 
+import io
 import json
 import os
 import sys
@@ -83,6 +84,8 @@ def pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed is there even if the process dies
     return questions, answers
 
 

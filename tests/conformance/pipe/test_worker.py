@@ -164,7 +164,10 @@ def test_an_exception_there_has_its_name_here(theirs: Callable[[str], str]) -> N
         assert after.outcome == Outcome.CONFORMS
 
 
-def test_a_worker_that_dies_is_an_error_and_started_anew(theirs: Callable[[str], str]) -> None:
+def test_a_worker_that_dies_is_an_error_and_started_anew(
+    theirs: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what it printed is there even so
     subject, _ = connect(theirs("dying"))
     checks = ["seed.same", "mode.inference", "seed.fresh"]
     before, died, after = certify(subject, profile="tiny", checks=checks).results
