@@ -26,7 +26,6 @@ MADE = {
     "draw": ("draw", ("BLOCK",), 4),  # at one turn of its loop
     "grow": ("word", ("WORDS",), 1),
     "grow_across": ("word", ("WORDS",), 32),
-    "count_maps": ("word", ("SCOPES", "WORDS"), 1),
     "scale_and_drop": ("unit", ("ROWS",), 32),
     "scale_and_drop_across": ("unit", ("ROWS",), 1024),
 }

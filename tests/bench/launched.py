@@ -28,7 +28,6 @@ KERNELS = [
     (drawing, "draw"),
     (growing, "grow"),
     (growing, "grow_across"),
-    (growing, "count_maps"),
     (applying, "scale_and_drop"),
     (applying, "scale_and_drop_across"),
 ]
@@ -154,7 +153,7 @@ OF_MASK: dict[str, tuple[str, Setting]] = {
     "80x80": ("grow", Setting((16, 256, 80, 80), 5)),
     "a sample of 2^30 units, by sample": ("grow", Setting((2, 2**14, 256, 256), 7, renorm="sample")),
     "channels last": ("grow_across", Setting((256, 1024, 14, 14), 7, channels_last=True)),
-    "each map, 14x14": ("count_maps", Setting((256, 1024, 14, 14), 7, renorm="map")),
+    "14x14, and each map counted": ("grow", Setting((256, 1024, 14, 14), 7, renorm="map")),
 }
 
 

@@ -83,6 +83,20 @@ def test_r08_the_kernels_count_over_every_scope_in_both_layouts(
     assert agrees(x, 0.7, 3, per_channel=per_channel, renorm=renorm)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 50, 9, 9),  # a program has 32 maps of 81 units, or the 18 that are left
+        (1, 9, 30, 31),  # it has 16 maps of 930 units, 465 words, and writes 128 at once
+        (1, 2, 99, 99),  # and counts 256 words at once of a map that is longer
+        (3, 70, 5),
+    ],
+)
+def test_r08_a_program_counts_the_maps_that_it_wrote(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "LARGEST", 2**10)
+    assert agrees(activations(shape), 0.7, 3, renorm="map")
+
+
 @pytest.mark.parametrize("channels", [32, 33, 96])
 @pytest.mark.parametrize("rank", [4, 5])
 def test_r13_channels_that_lie_side_by_side_fill_words_or_do_not(channels: int, rank: int) -> None:
@@ -207,7 +221,7 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest
         def __getitem__(self, grid: Any) -> Any:
             return lambda *args, **options: launched.append((self.name, current[0]))
 
-    kernels = [(drawing, "draw"), (growing, "grow"), (growing, "count_maps"), (applying, "scale_and_drop")]
+    kernels = [(drawing, "draw"), (growing, "grow"), (applying, "scale_and_drop")]
     monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
     monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
     for module, name in kernels:

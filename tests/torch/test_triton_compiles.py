@@ -14,7 +14,7 @@ pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
 APPLY = {"scale_and_drop", "scale_and_drop_across"}
-KERNELS = {"draw", "grow", "grow_across", "count_maps", *APPLY}
+KERNELS = {"draw", "grow", "grow_across", *APPLY}
 
 
 def printed(*arguments: str) -> str:

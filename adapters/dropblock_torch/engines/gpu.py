@@ -86,8 +86,6 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     launches.grow(words, seeds, counts, scale)
     if fixed is not None:
         return Mask(state, scale, None)
-    if launches.count_maps is not None:
-        launches.count_maps(words, counts, scale)
     return Mask(state, scale, counts.narrow(0, 0, plan.scopes))
 
 
@@ -112,7 +110,6 @@ class Drawing(NamedTuple):
     state: int  # bytes
     draw: Launch
     grow: Launch
-    count_maps: Launch | None
 
 
 @lru_cache(LAYERS)
@@ -120,17 +117,17 @@ def _drawing(plan: Plan, dtype: torch.dtype, keep_prob: torch.dtype | None, is_c
     """For factors of `dtype`, and a keep_prob that lives here in its own dtype, or None."""
     segments = plan.segments
     groups = triton.cdiv(plan.maps * segments.per_map, 4)
-    lanes = max(plan.samples * groups, plan.scopes + 1)
+    scope = _scope(plan) if is_counted else "none"
+    cleared = 0 if scope == "map" else plan.scopes + 1
+    lanes = max(plan.samples * groups, cleared)
     block = _block(lanes, LARGEST // 16)
     draw = Launch(
-        drawing.draw, triton.cdiv(lanes, block), n_counts=plan.scopes + 1, length=segments.length,
+        drawing.draw, triton.cdiv(lanes, block), n_counts=cleared, length=segments.length,
         ratio=area_ratio(segments.block, segments.feat), samples=plan.samples, groups=groups,
         KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=block,
     )  # fmt: skip
-    scope = _scope(plan)
-    grow = _growing(plan, groups, "none" if scope == "map" or not is_counted else scope)
-    count_maps = _counting_maps(plan) if scope == "map" and is_counted else None
-    return Drawing(plan.samples * groups * 4, state_bytes(plan), draw, grow, count_maps)
+    grow = _growing(plan, groups, scope)
+    return Drawing(plan.samples * groups * 4, state_bytes(plan), draw, grow)
 
 
 def _growing(plan: Plan, groups: int, scope: str) -> Launch:
@@ -144,10 +141,22 @@ def _growing(plan: Plan, groups: int, scope: str) -> Launch:
         chunks = triton.cdiv(plan.maps // 32, block)
         kernel, parts = growing.grow_across, lines * chunks
     else:
-        block = _block(words, LARGEST // 8)
-        chunks = parts = triton.cdiv(words, block)
+        block = words_a_program = _block(words, LARGEST // 8)
+        maps_a_program = maps_at_once = words_a_map = 1
+        if scope == "map":  # as many of them as begin and end with a word
+            common = math.gcd(plan.units, 32)
+            times = max(block * common // plan.units, 1)
+            words_a_program = min(times * plan.units // common, words)
+            maps_a_program = min(times * 32 // common, plan.maps)
+            words_a_map = _block(plan.units // 32 + 2, LARGEST // 4)
+            maps_at_once = _block(maps_a_program, LARGEST // 4 // words_a_map)
+        chunks = parts = triton.cdiv(words, words_a_program)
         kernel = growing.grow
-        options = {"PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE}
+        options = {
+            "words_a_program": words_a_program, "maps_a_program": maps_a_program,
+            "PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE,
+            "MAPS": maps_at_once, "WORDS_A_MAP": words_a_map,
+        }  # fmt: skip
     (row_magic, row_shift), (lines_magic, lines_shift) = _magic(row), _magic(lines)
     (height_magic, height_shift), (packs_magic, packs_shift) = _magic(height), _magic(packs)
     return Launch(
@@ -160,16 +169,6 @@ def _growing(plan: Plan, groups: int, scope: str) -> Launch:
         spans=(min(sides[1], valid[1]) + packs - 2) // packs + 1,  # segments that hold the anchors above a unit
         height_magic=height_magic, height_shift=height_shift, packs_magic=packs_magic, packs_shift=packs_shift,
         COUNTS=scope, WORDS=block, **options,
-    )  # fmt: skip
-
-
-def _counting_maps(plan: Plan) -> Launch:
-    """Line 8's counts over each map."""
-    block = _block(plan.units // 32 + 2, LARGEST // 4)
-    scopes = _block(plan.scopes, LARGEST // 4 // block)
-    return Launch(
-        growing.count_maps, triton.cdiv(plan.scopes, scopes), scopes=plan.scopes, maps=plan.maps,
-        words_a_sample=_words_a_sample(plan), units=plan.units, SCOPES=scopes, WORDS=block,
     )  # fmt: skip
 
 
