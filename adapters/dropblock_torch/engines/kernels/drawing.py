@@ -54,7 +54,7 @@ def draw(
     draws = tl.where(t > 0, length, 0)
     # Every program writes the same table, and waits for itself alone.
     tl.store(table_ptr + tl.arange(0, TABLE), _thresholds(t, length))
-    tl.store(scale_ptr, fixed_scale)
+    tl.store(scale_ptr, tl.full([], fixed_scale, tl.float64))
     tl.debug_barrier()
 
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
