@@ -138,7 +138,7 @@ fuzz: install  ## Compare the C library with NumPy, bit for bit, for some minute
 	$(BIN)/pytest -m exhaustive tests/core/test_native.py
 
 fuzz-triton: install  ## Compare the GPU's kernels, interpreted, with NumPy at 10,000 settings, bit for bit, for hours.
-	TRITON_SETTINGS=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/torch/test_triton_fuzz.py
+	TRITON_SETTINGS=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -v -n logical -p no:cacheprovider tests/torch/test_triton_fuzz.py
 
 fuzz-calls: install  ## Make 1,000 hostile calls of each front door, and print what became of them.
 	HOSTILE_CALLS=1000 $(FAST) OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -p no:cacheprovider tests/*/test_hostile_calls.py
