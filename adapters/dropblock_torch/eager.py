@@ -138,7 +138,8 @@ class _Apply(torch.autograd.Function):
         ctx.known = known
         ctx.scale, tensors = (None, (state, scale)) if isinstance(scale, Tensor) else (scale, (state,))
         ctx.save_for_backward(*tensors)
-        ctx.save_for_forward(*tensors)
+        if _dual_level() >= 0:
+            ctx.save_for_forward(*tensors)
         return engines.of(x).apply(x, state, scale, known.plan)
 
     @staticmethod

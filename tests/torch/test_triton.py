@@ -223,6 +223,7 @@ def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch: pytest
             return lambda *args, **options: launched.append((self.name, current[0]))
 
     kernels = [(drawing, "draw"), (growing, "grow"), (applying, "scale_and_drop")]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
     monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
     monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
     for module, name in kernels:

@@ -46,7 +46,10 @@ def _on_its_device(run: Callable[Concatenate[Tensor, P], R]) -> Callable[Concate
 
     @wraps(run)
     def launch(tensor: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.cuda.device_of(tensor):
+        device = tensor.get_device()
+        if device < 0 or device == torch.cuda.current_device():  # to change nothing takes as long as an allocation
+            return run(tensor, *args, **kwargs)
+        with torch.cuda.device(device):
             return run(tensor, *args, **kwargs)
 
     return launch
@@ -77,13 +80,12 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     counts = key.new_empty(plan.scopes + 1)  # and behind them a ticket
     scale = key.new_empty(plan.scopes, dtype=dtype)
     state = key.new_empty(launches.state, dtype=torch.uint8)
-    words = state.view(torch.int32)
     t = threshold_word(call.gamma) if here is None else 0
     launches.draw(
         seeds, table, counts, scale, key, scale if here is None else here,
         numbers=(t, call.gamma_scale, fixed or 0.0, call.sample_offset, call.stream),
     )  # fmt: skip
-    launches.grow(words, seeds, counts, scale)
+    launches.grow(state, seeds, counts, scale)
     if fixed is not None:
         return Mask(state, scale, None)
     return Mask(state, scale, counts.narrow(0, 0, plan.scopes))
@@ -99,7 +101,7 @@ def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
         x, out, y = as_rows(x, plan)
     else:
         out = y = torch.empty_like(x)
-    _applying(plan, x.dtype, channels_last)(x, out, state.view(torch.int32), scale)
+    _applying(plan, x.dtype, channels_last)(x, out, state, scale)
     return y if out is y else y.copy_(out)
 
 

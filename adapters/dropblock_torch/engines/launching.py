@@ -33,8 +33,8 @@ IS_KNOWN = is_known(triton.__version__)
 class Launch:
     """`kernel` over `programs` programs. `numbers` are its last arguments, by their names: they never change.
 
-    A call gives its first ones: tensors, always of the same dtypes, and then numbers whose type the kernel states,
-    since Triton compiles apart for some values of the rest.
+    A call gives its first ones: tensors, always of the same dtypes, where bytes stand for words of 32 bits, and then
+    numbers whose type the kernel states, since Triton compiles apart for some values of the rest.
     """
 
     def __init__(self, kernel: Any, programs: int, **numbers: Any) -> None:
@@ -59,8 +59,9 @@ class Launch:
 
     def _launch(self, device: int, tensors: tuple[Tensor, ...], numbers: tuple[int | float, ...]) -> None:
         """Have Triton do it, which compiles first where it must, and keep what it compiled for later calls."""
+        typed = [tensor.view(torch.int32) if tensor.dtype == torch.uint8 else tensor for tensor in tensors]
         with _capture_allows_loading(tensors[0]):
-            compiled = self.kernel[(self.programs,)](*tensors, *numbers, *self._numbers)
+            compiled = self.kernel[(self.programs,)](*typed, *numbers, *self._numbers)
         is_made = IS_KNOWN and compiled is not None  # None: interpreted
         if is_made and _are_aligned([tensor.data_ptr() for tensor in tensors]):
             stream_of = triton.runtime.driver.active.get_current_stream
