@@ -76,7 +76,11 @@ class WordSpace:
         return state
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``state = body(*state)``, `times` times. An adapter puts its compiler's loop here."""
+        """``state = body(*state)``, `times` times. An adapter takes :meth:`counted` where that is fast."""
+        return repeated(times, body, state)
+
+    def counted(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same in a loop. An adapter puts its compiler's here, and lets it know how many rounds there are."""
         return repeated(times, body, state)
 
     def together(self, four: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -99,6 +103,28 @@ class WordSpace:
         shape = list(x.shape)
         shape[axis] = size
         return self.xp.zeros(tuple(shape), dtype=self.dtype, device=self.device)
+
+
+class FixedDraws(WordSpace):
+    """Words for the compiler of a GPU, where the host runs a loop, and waits after each round unless it knows how many.
+
+    So there are as many draws as there may be seeds in a segment. The four words of a call of the generator stay apart,
+    so that they are made in one kernel, with their seeds.
+    """
+
+    A_ROUND = 2  # draws: more rounds cost launches, longer ones cost compilation
+
+    def loop(
+        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
+    ) -> tuple[Any, ...]:
+        def draws(*state: Any) -> tuple[Any, ...]:
+            return self.repeat(min(self.A_ROUND, at_most), body, state)
+
+        rounds = -(-at_most // self.A_ROUND)
+        return draws(*state) if rounds == 1 else self.counted(rounds, draws, state)
+
+    def together(self, four: tuple[Any, ...]) -> tuple[Any, ...]:
+        return four
 
 
 def limb_product(a: Any, m: Any) -> tuple[Any, Any]:

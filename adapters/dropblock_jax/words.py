@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The word algebra inside XLA, in three ways: a CPU, a TPU and a GPU each run another one fast.
 
-On a CPU unrolled loops cost compilation and gain nothing. A TPU runs every loop by itself. A GPU's loop is run by the
-host, which waits for the device after each round, unless the compiler knows how many rounds there are.
+On a CPU unrolled loops cost compilation and gain nothing. A TPU runs every loop by itself, a GPU none whose rounds are
+unknown (:class:`words.FixedDraws`).
 """
 
 from collections.abc import Callable
@@ -15,9 +15,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from dropblock_core import words
-
-# Draws in one round of a GPU's loop: more rounds cost launches, longer ones cost compilation.
-DRAWS_A_ROUND = 2
 
 
 def on_its_platform(lines: Callable[..., Any], *operands: Any) -> Any:
@@ -54,7 +51,10 @@ class CpuWordSpace(words.WordSpace):
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
         # Unrolled, the generator takes most of the time of compilation, and runs no faster.
-        return lax.fori_loop(0, times // 2, lambda _, state: body(*body(*state)), self._tied(state))
+        return self.counted(times // 2, lambda *state: body(*body(*state)), state)
+
+    def counted(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return lax.fori_loop(0, times, lambda _, state: body(*state), self._tied(state))
 
     def gap(self, u: Array, table: Array) -> Array:
         return jnp.sum(u[..., None] < table, axis=-1, dtype=self.dtype)
@@ -88,20 +88,8 @@ class TpuWordSpace(CpuWordSpace):
         return self.held(grow(seeds))[0]
 
 
-class GpuWordSpace(TpuWordSpace):
-    """Words without a loop that the host would have to watch: as many draws as there may be seeds in a segment."""
-
-    def loop(
-        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
-    ) -> tuple[Any, ...]:
-        def draws(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-            return self.repeat(min(DRAWS_A_ROUND, at_most), body, state)
-
-        rounds = -(-at_most // DRAWS_A_ROUND)
-        return draws(0, state) if rounds == 1 else lax.fori_loop(0, rounds, draws, self._tied(state))
-
-    def together(self, four: tuple[Array, ...]) -> tuple[Array, ...]:
-        return four  # apart, they are all made in one kernel, and the generator runs once for the four
+class GpuWordSpace(words.FixedDraws, TpuWordSpace):
+    """Words without a loop that the host would have to watch."""
 
 
 @jax.jit

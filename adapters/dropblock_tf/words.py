@@ -11,9 +11,6 @@ from dropblock_core.stream import MASK32
 from dropblock_tf import namespace, xla
 from dropblock_tf.namespace import Array
 
-# Draws in one round of a GPU's loop: more rounds cost launches, longer ones cost compilation.
-DRAWS_A_ROUND = 2
-
 
 def words_here(dtype: tf.DType = tf.int64) -> "TensorFlowWordSpace":
     """Words for where the program that is being built will run."""
@@ -39,7 +36,7 @@ class TensorFlowWordSpace(words.WordSpace):
         if tf.executing_eagerly():
             return super().repeat(times, body, state)
         # Unrolled, the generator would take XLA minutes to compile for a CPU.
-        return self._counted(times // 2, lambda *state: body(*body(*state)), state)
+        return self.counted(times // 2, lambda *state: body(*body(*state)), state)
 
     def product(self, a: Array, m: int) -> tuple[Array, Array]:
         product = a * m  # it may wrap to a negative number, but its 64 bits are still the two words
@@ -60,39 +57,22 @@ class TensorFlowWordSpace(words.WordSpace):
         _, rows = self.loop(lambda waits, rows: waits, once, (Array(some), empty), at_most=1)
         return rows
 
-    def _counted(self, rounds: int, body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A loop that XLA sees to have so many rounds."""
+    def counted(self, times: int, body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
         done = Array(tf.constant(0, tf.int64))
         _, *end = TensorFlowWordSpace.loop(
-            self, lambda done, *_: done < rounds, lambda done, *state: (done + 1, *body(*state)), (done, *state), rounds
+            self, lambda done, *_: done < times, lambda done, *state: (done + 1, *body(*state)), (done, *state), times
         )
         return tuple(end)
 
 
-class XlaGpuWordSpace(TensorFlowWordSpace):
-    """Words without a loop that the host would have to watch, for XLA on a GPU: dropblock_jax.words says why.
-
-    There are as many draws as there may be seeds in a segment. The four words of a call of the generator stay apart, so
-    that they are made in one kernel, with their seeds.
-    """
-
-    def loop(
-        self, going: Callable[..., Any], body: Callable[..., Any], state: tuple[Any, ...], at_most: int
-    ) -> tuple[Any, ...]:
-        def draws(*state: Any) -> tuple[Any, ...]:
-            return self.repeat(min(DRAWS_A_ROUND, at_most), body, state)
-
-        rounds = -(-at_most // DRAWS_A_ROUND)
-        return draws(*state) if rounds == 1 else self._counted(rounds, draws, state)
+class XlaGpuWordSpace(words.FixedDraws, TensorFlowWordSpace):
+    """Words without a loop that the host would have to watch, for XLA on a GPU."""
 
     def repeat(self, times: int, body: Callable[..., tuple[Any, ...]], state: tuple[Any, ...]) -> tuple[Any, ...]:
         return words.WordSpace.repeat(self, times, body, state)
 
     def gap(self, u: Array, table: Array) -> Array:
         return words.WordSpace.gap(self, u, table)
-
-    def together(self, four: tuple[Array, ...]) -> tuple[Array, ...]:
-        return four
 
     def held(self, *made: Array) -> tuple[Array, ...]:
         return tuple(map(Array, xla.held([array.tensor for array in made])))

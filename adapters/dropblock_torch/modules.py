@@ -59,7 +59,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     rank: int
     _keep_prob: Tensor
-    _keep_prob_there: Tensor | None = None
+    _keep_prob_on_gpu: Tensor | None = None
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
         # saved in checkpoints or copied to replicas, and it stays on the host wherever the module moves.
         number = validate.probability("keep_prob", value)
         if "_keep_prob" in self.__dict__:
-            for tensor in (self._keep_prob, self._keep_prob_there):
+            for tensor in (self._keep_prob, self._keep_prob_on_gpu):
                 if tensor is not None:
                     tensor.fill_(number)  # the same tensor, which a traced graph may hold
             return
@@ -114,7 +114,7 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """What PyTorch moves a module by."""
-        there = self._keep_prob_there
+        there = self._keep_prob_on_gpu
         # Where it already is: half() and the like move nothing.
         probe = torch.empty(0, device="cpu") if there is None else there.new_empty(0, dtype=torch.float32)
         self._go_to(fn(probe).device)
@@ -122,16 +122,16 @@ class _DropBlock(LooksAtPosition, nn.Module):
 
     def _go_to(self, device: torch.device) -> None:
         """Have keep_prob on a GPU as well, for compiled programs: there a tensor of the host's splits CUDA graphs."""
-        if self._keep_prob_there is not None and self._keep_prob_there.device == device:
+        if self._keep_prob_on_gpu is not None and self._keep_prob_on_gpu.device == device:
             return  # the same tensor, which a traced graph may hold
-        self._keep_prob_there = None
+        self._keep_prob_on_gpu = None
         if device.type == "cuda":
             with torch.inference_mode(False):
-                self._keep_prob_there = torch.full((1,), self.keep_prob, dtype=torch.float64, device=device)
+                self._keep_prob_on_gpu = torch.full((1,), self.keep_prob, dtype=torch.float64, device=device)
 
     def _operand(self, x: Any) -> Tensor:
         """keep_prob where the way that `x` takes has it from. What is solved from it is solved on the host."""
-        there = self._keep_prob_there
+        there = self._keep_prob_on_gpu
         if there is None or not torch.compiler.is_compiling() or there.device != x.device:
             return self._keep_prob
         return self._keep_prob if self.calibrated or self.renorm == "expected" else there

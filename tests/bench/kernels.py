@@ -18,7 +18,7 @@ import torch
 import triton
 
 from tests.bench.document import DOCUMENT
-from tests.bench.launched import TARGETS, Launch, Setting, variants
+from tests.bench.launched import TARGETS, Recorded, Setting, variants
 from tests.shared.generated import write_generated
 
 # What a program makes: the name of one, the constants whose product says how many, and a factor.
@@ -164,7 +164,7 @@ def accesses(code: Code, assembly: Assembly) -> dict[str, dict[int, int]]:
     return {kind: dict(sorted(widths.items(), reverse=True)) for kind, widths in found.items()}
 
 
-def counted(variant: str, launch: Launch, target: str) -> Counts:
+def counted(variant: str, launch: Recorded, target: str) -> Counts:
     compiled = launch.compiled(target)
     assembly, read = VENDORS[TARGETS[target].backend]
     code, registers, scalar, spilled = read(compiled.asm)

@@ -35,7 +35,7 @@ KERNELS = [
 LARGE = {"t", "sample_offset", "stream", "units_counted", "units", "gamma_scale", "ratio", "fixed_scale"}
 
 
-class Launch(NamedTuple):
+class Recorded(NamedTuple):
     """A kernel, the number of its programs, and what it is given, by name."""
 
     kernel: Any
@@ -97,7 +97,7 @@ class Setting(NamedTuple):
         block = (self.block,) * len(self.shape[2:])
         return Plan.of(self.shape, block, self.per_channel, self.renorm, self.channels_last)
 
-    def of_mask(self) -> list[Launch]:
+    def of_mask(self) -> list[Recorded]:
         """Lines 5 and 6, and line 8's factor."""
         plan = self.plan
         call = Call(0.9, self.shape[0], plan.maps, plan.segments, 1.0, False, self.renorm, None, 0, 0, False)
@@ -107,7 +107,7 @@ class Setting(NamedTuple):
             gpu.mask(key, keep_prob, call, plan, wide_dtype(self.dtype))
         return made
 
-    def of_apply(self, channels_last: bool) -> list[Launch]:
+    def of_apply(self, channels_last: bool) -> list[Recorded]:
         """Lines 7 and 8, in either pass, of activations or a gradient in either order."""
         plan = self.plan
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -119,12 +119,13 @@ class Setting(NamedTuple):
 
 
 @contextmanager
-def recorded() -> Iterator[list[Launch]]:
+def recorded() -> Iterator[list[Recorded]]:
     """Within the block, launches are noted and not made."""
-    made: list[Launch] = []
-    for launches in (gpu._drawing, gpu._applying):  # which hold kernels, or recorders
-        launches.cache_clear()
+    made: list[Recorded] = []
     with ExitStack() as stack:
+        for launches in (gpu._drawing, gpu._applying):  # which hold kernels, or recorders
+            launches.cache_clear()
+            stack.callback(launches.cache_clear)
         for module, name in KERNELS:
             stack.enter_context(mock.patch.object(module, name, _Recorder(getattr(module, name), made)))
         yield made
@@ -133,13 +134,13 @@ def recorded() -> Iterator[list[Launch]]:
 class _Recorder:
     """In a kernel's place."""
 
-    def __init__(self, kernel: Any, made: list[Launch]) -> None:
+    def __init__(self, kernel: Any, made: list[Recorded]) -> None:
         self.kernel, self.made, self.arg_names = kernel, made, kernel.arg_names
 
     def __getitem__(self, grid: tuple[int, ...]) -> Any:
         def launch(*args: Any, **constants: Any) -> None:
             given = dict(zip(self.kernel.arg_names, args, strict=False)) | constants
-            self.made.append(Launch(self.kernel, *grid, given))
+            self.made.append(Recorded(self.kernel, *grid, given))
 
         return launch
 
@@ -157,7 +158,7 @@ OF_MASK: dict[str, tuple[str, Setting]] = {
 }
 
 
-def variants(dtypes: Iterable[torch.dtype]) -> Iterator[tuple[str, Launch]]:
+def variants(dtypes: Iterable[torch.dtype]) -> Iterator[tuple[str, Recorded]]:
     """Every kernel there is, and those of lines 7 and 8 for activations of `dtypes`."""
     for what, (name, setting) in OF_MASK.items():
         yield what, next(launch for launch in setting.of_mask() if launch.name == name)

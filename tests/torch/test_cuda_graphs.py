@@ -30,7 +30,7 @@ def traced(module: nn.Module, *, is_moved: bool = True) -> torch.fx.GraphModule:
     """The operators of `module` on a GPU, which need not be here: its tensors are fakes."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         if is_moved and isinstance(module, DropBlock2d):
-            module._keep_prob_there = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
+            module._keep_prob_on_gpu = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
         x = torch.empty(2, 3, 8, 8, device=GPU)
         return torch.export.export(module, (x,), strict=False).run_decompositions({}).graph_module
 
@@ -87,17 +87,17 @@ def test_a_layer_moves_its_keep_prob_along_and_sets_it_there(monkeypatch: pytest
     nn.Sequential(layer).half().to("meta")
     assert gone == ["cpu", "meta"]
     assert layer._keep_prob.device.type == "cpu"
-    layer._keep_prob_there = torch.zeros(1, dtype=torch.float64)
+    layer._keep_prob_on_gpu = torch.zeros(1, dtype=torch.float64)
     layer.keep_prob = 0.3
-    assert layer._keep_prob_there.item() == layer.keep_prob == 0.3
+    assert layer._keep_prob_on_gpu.item() == layer.keep_prob == 0.3
 
 
 @pytest.mark.parametrize("stay", [{"dtype": torch.float16}, {"memory_format": torch.channels_last}])
 def test_what_names_no_device_leaves_keep_prob_on_the_gpu(stay: Any) -> None:
     layer = DropBlock2d(0.9, 3)
     with FakeTensorMode():
-        there = layer._keep_prob_there = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
+        there = layer._keep_prob_on_gpu = torch.full((1,), 0.9, dtype=torch.float64, device=GPU)
     nn.Sequential(layer).to(**stay)
-    assert layer._keep_prob_there is there  # a program may hold it
+    assert layer._keep_prob_on_gpu is there  # a program may hold it
     layer.cpu()
-    assert layer._keep_prob_there is None
+    assert layer._keep_prob_on_gpu is None

@@ -13,14 +13,13 @@ import dropblock_core
 from dropblock_core.call import Call
 from dropblock_core.stream import MASK32, Segments, literal_seeds, threshold_word, thresholds
 from dropblock_torch import drop_block, engines
+from tests.gpu.device import SEED, activations
 from tests.shared.grid import grid
 
 pytest.importorskip("triton")
 from dropblock_torch.engines import gpu
 from dropblock_torch.engines.kernels import applying, drawing, growing
 from dropblock_torch.engines.plan import Plan
-
-SEED = 2**63 + 5
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +34,6 @@ def _kernels_see_rubbish() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
         for launches in (gpu._drawing, gpu._applying):  # a test may have changed what they were made from
             launches.cache_clear()
-
-
-def activations(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x.view(-1)[::7] = math.nan
-    x.view(-1)[3::11] = math.inf
-    return x.to(dtype)
 
 
 def agrees(x: torch.Tensor, keep_prob: float, block: Any, **options: Any) -> bool:

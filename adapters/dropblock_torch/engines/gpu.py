@@ -20,7 +20,7 @@ from dropblock_core.remembered import LAYERS
 from dropblock_core.stream import threshold_word
 from dropblock_torch.engines.kernels import applying, drawing, growing
 from dropblock_torch.engines.launching import Launch
-from dropblock_torch.engines.plan import Mask, Plan, as_rows
+from dropblock_torch.engines.plan import CHANNELS_LAST, Mask, Plan, as_rows
 
 WAITS = False
 
@@ -29,8 +29,6 @@ R = TypeVar("R")
 
 # The interpreter runs one program after the other, each operation on NumPy arrays: there, few large ones are fast.
 LARGEST = 2**20 if triton.knobs.runtime.interpret else 2**11
-
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 # From so many units of a sample on, offsets in it take 64 bits.
 LARGE = 2**30

@@ -12,6 +12,8 @@ from dropblock_core.call import Call
 from dropblock_core.renorm import is_counted, scope_number
 from dropblock_core.stream import Segments
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the rank of the activations
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -98,9 +100,7 @@ def as_rows(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     y = torch.empty_like(x)
     if not plan.channels_last and x.is_contiguous() and not x.is_neg():
         return x, y, y
-    memory_format = torch.contiguous_format
-    if plan.channels_last:
-        memory_format = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+    memory_format = CHANNELS_LAST[x.ndim] if plan.channels_last else torch.contiguous_format
     x = x.resolve_neg().contiguous(memory_format=memory_format)
     return x, y if y.is_contiguous(memory_format=memory_format) else torch.empty_like(x), y
 
