@@ -64,9 +64,9 @@ class CpuWordSpace(words.WordSpace):
         # It does not fuse across a loop, so this is one: it runs once, or not at all if there is no seed.
         empty = jnp.zeros_like(jax.eval_shape(grow, seeds))
         some = jnp.any(seeds != 0)
-        once = lambda waits, rows: (waits & False, grow(seeds))  # noqa: E731
-        _, rows = self.loop(lambda waits, rows: waits, once, (some, empty), at_most=1)
-        return rows
+        return self.loop(
+            lambda waits, rows: waits, lambda waits, rows: (waits & False, grow(seeds)), (some, empty), at_most=1
+        )[1]
 
     def _tied(self, state: tuple[Array, ...]) -> tuple[Array, ...]:
         return jax.tree.map(lambda leaf: leaf | self.zero.astype(leaf.dtype), state)

@@ -53,9 +53,10 @@ class TensorFlowWordSpace(words.WordSpace):
     def grown(self, grow: Callable[[], Array], empty: Array, some: Any) -> Array:
         """``grow()`` if there are `some` seeds, else `empty`, written once: XLA would grow the blocks for each unit."""
         # It does not fuse across a loop, so this is one: it runs once, or not at all.
-        once = lambda waits, rows: (Array(tf.constant(False)), grow())  # noqa: E731
-        _, rows = self.loop(lambda waits, rows: waits, once, (Array(some), empty), at_most=1)
-        return rows
+        never = Array(tf.constant(False))
+        return self.loop(
+            lambda waits, rows: waits, lambda waits, rows: (never, grow()), (Array(some), empty), at_most=1
+        )[1]
 
     def counted(self, times: int, body: Callable[..., Any], state: tuple[Any, ...]) -> tuple[Any, ...]:
         done = Array(tf.constant(0, tf.int64))
