@@ -118,11 +118,10 @@ def _drawing(plan: Plan, dtype: torch.dtype, keep_prob: torch.dtype | None, is_c
     segments = plan.segments
     groups = triton.cdiv(plan.maps * segments.per_map, 4)
     scope = _scope(plan) if is_counted else "none"
-    cleared = 0 if scope == "map" else plan.scopes + 1
-    lanes = max(plan.samples * groups, cleared)
+    lanes = max(plan.samples * groups, plan.scopes + 1)
     block = _block(lanes, LARGEST // 16)
     draw = Launch(
-        drawing.draw, triton.cdiv(lanes, block), n_counts=cleared, length=segments.length,
+        drawing.draw, triton.cdiv(lanes, block), n_counts=plan.scopes + 1, length=segments.length,
         ratio=area_ratio(segments.block, segments.feat), samples=plan.samples, groups=groups,
         KEEP_PROB_IS_HERE=keep_prob is not None, BLOCK=block,
     )  # fmt: skip
@@ -141,21 +140,16 @@ def _growing(plan: Plan, groups: int, scope: str) -> Launch:
         chunks = triton.cdiv(plan.maps // 32, block)
         kernel, parts = growing.grow_across, lines * chunks
     else:
-        block = words_a_program = _block(words, LARGEST // 8)
-        maps_a_program = maps_at_once = words_a_map = 1
-        if scope == "map":  # as many of them as begin and end with a word
-            common = math.gcd(plan.units, 32)
-            times = max(block * common // plan.units, 1)
-            words_a_program = min(times * plan.units // common, words)
-            maps_a_program = min(times * 32 // common, plan.maps)
-            words_a_map = _block(plan.units // 32 + 2, LARGEST // 4)
-            maps_at_once = _block(maps_a_program, LARGEST // 4 // words_a_map)
-        chunks = parts = triton.cdiv(words, words_a_program)
+        block = _block(words, LARGEST // 8)
+        chunks = parts = triton.cdiv(words, block)
         kernel = growing.grow
+        maps, words_a_map = 1, 1
+        if scope == "map":  # that these words may have parts of
+            words_a_map = _block(min(plan.units // 32 + 2, block), block)
+            maps = _block((32 * block - 2) // plan.units + 2, LARGEST // 4 // words_a_map)
         options = {
-            "words_a_program": words_a_program, "maps_a_program": maps_a_program,
             "PIECES": (30 + row) // row + 1, "LONG_ROWS": row > 32, "LARGE": plan.maps * plan.units >= LARGE,
-            "MAPS": maps_at_once, "WORDS_A_MAP": words_a_map,
+            "MAPS": maps, "WORDS_A_MAP": words_a_map,
         }  # fmt: skip
     (row_magic, row_shift), (lines_magic, lines_shift) = _magic(row), _magic(lines)
     (height_magic, height_shift), (packs_magic, packs_shift) = _magic(height), _magic(packs)

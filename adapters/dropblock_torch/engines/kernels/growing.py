@@ -58,7 +58,7 @@ ROW = [
 ]  # fmt: skip
 NUMBERS = [
     *ROW, "samples", "chunks", "words_a_sample", "maps", "per_map", "groups", "lines", "row_units", "units_counted",
-    "row_magic", "row_shift", "lines_magic", "lines_shift", "words_a_program", "maps_a_program",
+    "row_magic", "row_shift", "lines_magic", "lines_shift",
 ]  # fmt: skip
 
 
@@ -67,63 +67,60 @@ def grow(
     words_ptr, seeds_ptr, dropped_ptr, scale_ptr, samples, chunks, words_a_sample, maps, per_map, groups, lines,
     row_units, units_counted: tl.int64, row_magic: tl.int64, row_shift, lines_magic: tl.int64, lines_shift,
     height, width, packs, cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans,
-    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift, words_a_program, maps_a_program,
+    height_magic: tl.int64, height_shift, packs_magic: tl.int64, packs_shift,
     PIECES: tl.constexpr, LONG_ROWS: tl.constexpr, LARGE: tl.constexpr, COUNTS: tl.constexpr, WORDS: tl.constexpr,
     MAPS: tl.constexpr, WORDS_A_MAP: tl.constexpr,
 ):  # fmt: skip
-    """Words of maps that lie one after the other, WORDS at a time. A word holds pieces of PIECES rows at most.
+    """Words of maps that lie one after the other. A word holds pieces of PIECES rows at most.
 
-    A map has `lines` rows of `row_units`. LARGE: offsets take 64 bits. Where each map is counted, a program has whole
-    maps, and counts MAPS of them at a time.
+    A map has `lines` rows of `row_units`. LARGE: offsets take 64 bits. Where each map is counted, MAPS are at a time.
     """
-    n, chunk = (tl.program_id(0) // chunks).to(tl.int64), tl.program_id(0) % chunks
+    n = (tl.program_id(0) // chunks).to(tl.int64)
+    first = (tl.program_id(0) % chunks) * WORDS
+    w = first + tl.arange(0, WORDS)
     seeds_ptr += n * groups * 4
     words_ptr += n * words_a_sample
-    end = tl.minimum((chunk + 1) * words_a_program, words_a_sample)
-    ones = tl.zeros([WORDS], tl.int32)
-    for begin in range(chunk * words_a_program, end, WORDS):
-        w = begin + tl.arange(0, WORDS)
-        if LARGE:
-            first_row = (w.to(tl.int64) * 32 // row_units).to(tl.int32)
-            column = (w.to(tl.int64) * 32 % row_units).to(tl.int32)
+    if LARGE:
+        first_row = (w.to(tl.int64) * 32 // row_units).to(tl.int32)
+        column = (w.to(tl.int64) * 32 % row_units).to(tl.int32)
+    else:
+        first_row = words.quotient(w * 32, row_magic, row_shift)
+        column = w * 32 - first_row * row_units
+    dropped = tl.zeros([WORDS], tl.uint32)
+    at = -column  # where a row begins, from the first bit of the word
+    for piece in tl.static_range(PIECES):
+        row = first_row + piece
+        c = words.quotient(row, lines_magic, lines_shift)
+        exists = (c < maps) & (at < 32)
+        q = column // 32 if piece == 0 else tl.zeros_like(row)
+        units = _row_word(
+            seeds_ptr, c * per_map, row - c * lines, q, exists, height, width, packs, cuts, valid_d, valid_h,
+            block_d, block_h, block_w, reach, spans, height_magic, height_shift, packs_magic, packs_shift,
+        )  # fmt: skip
+        if piece > 0:
+            dropped |= tl.where(exists, units << (at & 31).to(tl.uint32), 0)
         else:
-            first_row = words.quotient(w * 32, row_magic, row_shift)
-            column = w * 32 - first_row * row_units
-        dropped = tl.zeros([WORDS], tl.uint32)
-        at = -column  # where a row begins, from the first bit of the word
-        for piece in tl.static_range(PIECES):
-            row = first_row + piece
-            c = words.quotient(row, lines_magic, lines_shift)
-            exists = (c < maps) & (at < 32)
-            q = column // 32 if piece == 0 else tl.zeros_like(row)
-            units = _row_word(
-                seeds_ptr, c * per_map, row - c * lines, q, exists, height, width, packs, cuts, valid_d, valid_h,
-                block_d, block_h, block_w, reach, spans, height_magic, height_shift, packs_magic, packs_shift,
-            )  # fmt: skip
-            if piece > 0:
-                dropped |= tl.where(exists, units << (at & 31).to(tl.uint32), 0)
-            else:
-                shift = (column & 31).to(tl.uint32)
-                dropped = units >> shift
-                if LONG_ROWS:
-                    beyond = _row_word(
-                        seeds_ptr, c * per_map, row - c * lines, q + 1, exists & (shift > 0), height, width, packs,
-                        cuts, valid_d, valid_h, block_d, block_h, block_w, reach, spans, height_magic, height_shift,
-                        packs_magic, packs_shift,
-                    )  # fmt: skip
-                    dropped |= tl.where(shift > 0, beyond << ((32 - shift) & 31), 0)
-            at += row_units
-        exists = w < end
-        tl.store(words_ptr + w, dropped.to(tl.int32, bitcast=True), mask=exists)
-        ones += tl.where(exists, words.ones(dropped), 0).to(tl.int32)
+            shift = (column & 31).to(tl.uint32)
+            dropped = units >> shift
+            if LONG_ROWS:
+                beyond = _row_word(
+                    seeds_ptr, c * per_map, row - c * lines, q + 1, exists & (shift > 0), height, width, packs, cuts,
+                    valid_d, valid_h, block_d, block_h, block_w, reach, spans, height_magic, height_shift,
+                    packs_magic, packs_shift,
+                )  # fmt: skip
+                dropped |= tl.where(shift > 0, beyond << ((32 - shift) & 31), 0)
+        at += row_units
+    exists = w < words_a_sample
+    tl.store(words_ptr + w, dropped.to(tl.int32, bitcast=True), mask=exists)
     if COUNTS == "map":
         tl.debug_barrier()  # a map's words may be another thread's
+        end = tl.minimum(first + WORDS, words_a_sample)
         _count_maps(
-            words_ptr, dropped_ptr + n * maps, scale_ptr + n * maps, chunk * maps_a_program, maps_a_program, maps,
-            units_counted, MAPS, WORDS_A_MAP,
-        )  # fmt: skip
+            words_ptr, dropped_ptr + n * maps, scale_ptr + n * maps, first, end, maps, units_counted, MAPS, WORDS_A_MAP
+        )
     else:
-        _count(dropped_ptr, scale_ptr, tl.sum(ones), n, samples, units_counted, COUNTS, WORDS)
+        ones = tl.sum(tl.where(exists, words.ones(dropped), 0))
+        _count(dropped_ptr, scale_ptr, ones, n, samples, units_counted, COUNTS, WORDS)
 
 
 @triton.jit(do_not_specialize=NUMBERS)
@@ -188,24 +185,32 @@ def _factor(units, kept, DTYPE: tl.constexpr):
 
 @triton.jit
 def _count_maps(
-    words_ptr, dropped_ptr, scale_ptr, first, maps_a_program, maps, units, MAPS: tl.constexpr, WORDS: tl.constexpr
-):
-    """The dropped units of each map that a program wrote, and its factor: MAPS maps at a time, WORDS words of each."""
-    for begin in range(0, maps_a_program, MAPS):
-        c = first + begin + tl.arange(0, MAPS)
-        exists = (c < first + maps_a_program) & (c < maps)
-        start = c.to(tl.int64) * units
-        bit = (start & 31).to(tl.int32)
-        ones = tl.zeros([MAPS, WORDS], tl.int32)
-        for chunk in range(0, units // 32 + 2, WORDS):
-            w = tl.arange(0, WORDS)[None, :]
-            # A word may hold the end of one map and the beginning of the next.
-            low = tl.where((chunk == 0) & (w == 0), bit[:, None], 0)
-            left = tl.minimum(bit + (units - chunk * 32), 32 * WORDS).to(tl.int32)
-            high = tl.minimum(tl.maximum(left[:, None] - w * 32, 0), 32)
-            place = (start >> 5)[:, None] + (chunk + w)
-            bits = tl.load(words_ptr + place, mask=exists[:, None] & (high > 0), other=0).to(tl.uint32, bitcast=True)
-            ones += words.ones(bits & (words.bits_below(high) ^ words.bits_below(low))).to(tl.int32)
-        dropped = tl.sum(ones.to(tl.int64), axis=1)
-        tl.store(dropped_ptr + c, dropped, mask=exists)
-        tl.store(scale_ptr + c, _factor(units, units - dropped, scale_ptr.dtype.element_ty), mask=exists)
+    words_ptr, dropped_ptr, scale_ptr, first, end, maps, units, MAPS: tl.constexpr, WORDS: tl.constexpr
+):  # fmt: skip
+    """What a program dropped of each map in its words, `first` to `end`, MAPS at a time, of which WORDS are of one map.
+
+    Of a map that other programs have parts of, counts are added up, and above them, from bit 32, the units that they
+    are of. Who completes these writes the count alone, and the factor.
+    """
+    begin, stop = first.to(tl.int64) * 32, end.to(tl.int64) * 32
+    for m in range((begin // units).to(tl.int32), tl.minimum((stop - 1) // units + 1, maps).to(tl.int32), MAPS):
+        c = m + tl.arange(0, MAPS)
+        low = tl.maximum(c * units, begin)
+        counted = tl.maximum(tl.minimum((c + 1) * units, stop) - low, 0)
+        # A word may hold the end of one map and the beginning of the next.
+        w, bit = tl.arange(0, WORDS)[None, :], (low & 31).to(tl.int32)
+        lowest = tl.where(w == 0, bit[:, None], 0)
+        left = tl.minimum(bit + counted, 32 * WORDS).to(tl.int32)
+        highest = tl.minimum(tl.maximum(left[:, None] - w * 32, 0), 32)
+        exists = (c < maps)[:, None] & (highest > 0)
+        bits = tl.load(words_ptr + (low >> 5)[:, None] + w, mask=exists, other=0).to(tl.uint32, bitcast=True)
+        ones = words.ones(bits & (words.bits_below(highest) ^ words.bits_below(lowest)))
+        ones = tl.sum(ones.to(tl.int64), axis=1)
+        share = (counted << 32) | ones
+        is_shared = (c < maps) & (counted > 0) & (counted < units)
+        others = tl.atomic_add(dropped_ptr + c, share, mask=is_shared, sem="relaxed")
+        total = tl.where(is_shared, others + share, share)
+        is_complete = (c < maps) & ((total >> 32) & 0xFFFFFFFF == units)
+        dropped = total & 0xFFFFFFFF
+        tl.store(dropped_ptr + c, dropped, mask=is_complete)
+        tl.store(scale_ptr + c, _factor(units, units - dropped, scale_ptr.dtype.element_ty), mask=is_complete)
