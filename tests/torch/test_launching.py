@@ -28,9 +28,15 @@ import triton
 from triton.runtime.jit import JITFunction
 from dropblock_torch import DropBlock2d, drop_block, engines
 
-seen, compiled = {}, []
+seen, compiled, places = {}, [], {}
 compile = JITFunction._do_compile
 JITFunction._do_compile = lambda self, *rest: compiled.append(self.fn.__name__) or compile(self, *rest)
+
+def told(name, arguments):
+    # Triton is given tensors, and at later calls stand the addresses that they have.
+    if tensors := {i for i, a in enumerate(arguments) if hasattr(a, "data_ptr")}:
+        places[name] = tensors
+    return ["place" if i in places[name] else a for i, a in enumerate(arguments)]
 
 def see(what, call):
     launched.clear(), compiled.clear()
@@ -38,9 +44,7 @@ def see(what, call):
     seen[what] = {
         "names": [name for name, _ in launched],
         "compiled": compiled.copy(),
-        # A tensor, or the address that it has.
-        "arguments": [["place" if hasattr(a, "data_ptr") or type(a) is int and a > 2**40 else a for a in arguments]
-                      for _, arguments in launched],
+        "arguments": [told(*launch) for launch in launched],
         "by triton": [any(hasattr(a, "data_ptr") for a in arguments) for _, arguments in launched],
     }
     return y
