@@ -4,7 +4,8 @@ The target is 1.15 times the copy plus 5 microseconds, in each direction, and 3 
 The contenders take turns, and the median of ROUNDS counts. The device's time is that of a captured graph, so that the
 host's work is left out; who cannot be captured is timed as it is, and the table says "eager".
 
-`--host` measures the host's time without a GPU: as tests/gpu/pretended.py says, the kernels' launches do nothing.
+`--host` measures the host's time without a GPU: as tests/gpu/pretended.py says, the kernels' launches do nothing. It
+also leaves out one part at a time, which says what each takes.
 """
 
 import argparse
@@ -20,8 +21,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
+
+from tests.bench import host
 
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "bench-gpu.json"
 ROUNDS, REPEATS = 20, 10
@@ -29,7 +31,6 @@ CASES = [((256, 1024, 14, 14), 7, 0.9), ((512, 2048, 7, 7), 7, 0.9), ((8, 256, 5
          ((16, 256, 80, 80), 5, 0.9), ((4, 512, 64, 64), 16, 0.2)]  # fmt: skip
 DTYPES = torch.float16, torch.bfloat16, torch.float32
 FORMATS = torch.contiguous_format, torch.channels_last
-TINY = (1, 2, 7, 7)
 
 
 def contenders(shape, block, keep_prob, dtype, memory_format, device):
@@ -150,50 +151,6 @@ def line(row):
     return f"{settings}: {figures}; target {row['target']:.1f}: {', '.join(met)}"
 
 
-def host_times(device, rounds=150, calls=20):
-    """Microseconds that this thread takes for a call on few units: layers in turns with nn.Dropout, and medians."""
-    from dropblock_torch import DropBlock2d
-
-    x = torch.randn(TINY, device=device).requires_grad_()
-    dy, runs = torch.randn_like(x), {}
-    layers = {"nn.Dropout": nn.Dropout(0.1), "DropBlock2d": DropBlock2d(0.9, 3)}
-    layers |= {f'DropBlock2d(renorm="{renorm}")': DropBlock2d(0.9, 3, renorm=renorm) for renorm in ("map", "expected")}
-    for name, layer in layers.items():
-        runs[f"{name} forward"] = lambda layer=layer: layer(x)
-        runs[f"{name} forward and backward"] = lambda layer=layer: layer(x).backward(dy)
-    times = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            run()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            begin = time.perf_counter_ns() if device == "cuda" else time.thread_time_ns()  # others may use the core
-            for _ in range(calls):
-                run()
-            end = time.perf_counter_ns() if device == "cuda" else time.thread_time_ns()
-            times[name].append((end - begin) / calls / 1000)
-    return {name: statistics.median(t) for name, t in times.items()}
-
-
-def print_host(times):
-    for name, t in times.items():
-        base = times[f"nn.Dropout {name.partition(' ')[2]}"]
-        print(f"host: {name} {t:.1f} microseconds, {t / base:.1f} of nn.Dropout's")
-
-
-def host_only():
-    from tests.gpu import pretended
-
-    if pretended.COMPILER is None:
-        raise SystemExit("--host needs a C compiler, cc, for a driver that does nothing")
-    pretended.install()
-    from dropblock_torch import engines
-
-    torch.set_num_threads(1)
-    with engines.force("gpu"):
-        print_host(host_times("cpu"))
-
-
 def main():
     if not torch.cuda.is_available():
         raise SystemExit("no GPU here; --host measures the host's time without one")
@@ -207,15 +164,21 @@ def main():
         else:
             versions[package] = module.__version__
     print(f"{name}, {versions}, {datetime.date.today()}; microseconds, target: 1.15 copy + 5")
-    host = host_times("cuda")
-    print_host(host)
+    host_times = host.microseconds("cuda")
+    host.show(host_times)
     for case in CASES:
         for dtype in DTYPES:
             for memory_format in FORMATS:
                 rows.append(measured(*case, dtype, memory_format))
                 print(line(rows[-1]), flush=True)
                 torch.cuda.empty_cache()
-    report = {"device": name, "date": str(datetime.date.today()), "versions": versions, "host": host, "rows": rows}
+    report = {
+        "device": name,
+        "date": str(datetime.date.today()),
+        "versions": versions,
+        "host": host_times,
+        "rows": rows,
+    }
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
     print(f"written to {OUTPUT}: commit it")
 
@@ -223,4 +186,4 @@ def main():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", action="store_true", help="only the host's time; needs no GPU")
-    host_only() if parser.parse_args().host else main()
+    host.without_a_gpu() if parser.parse_args().host else main()

@@ -48,12 +48,13 @@ def test_the_document_says_what_was_measured_and_missed() -> None:
 def test_the_gpus_benchmark_measures_and_says_what_each_contender_took(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     from tests import bench_gpu
+    from tests.bench import host
 
     monkeypatch.setattr(bench_gpu, "REPEATS", 1)
     row = bench_gpu.measured((1, 2, 4, 4), 2, 0.5, torch.float32, torch.contiguous_format, "cpu", rounds=1)
-    host = bench_gpu.host_times("cpu", rounds=1, calls=1)
+    times = host.microseconds("cpu", rounds=1, calls=1)
     assert {"copy", "forward", "backward", "F.dropout"} <= row["contenders"].keys()
     assert all(c["microseconds"] > 0 and c["eager"] for c in row["contenders"].values())
     assert row["contenders"]["copy"]["of_copy"] == 1
     assert bench_gpu.line(row | {"target": 0.0}).endswith("target 0.0: forward MISSED, backward MISSED")
-    assert {"nn.Dropout forward", "DropBlock2d forward and backward"} <= host.keys()
+    assert {"nn.Dropout forward", "DropBlock2d forward and backward"} <= times.keys()

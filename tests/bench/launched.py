@@ -32,7 +32,7 @@ KERNELS = [
     (applying, "scale_and_drop_across"),
 ]
 # Arguments that may pass 2^31, and floats. Triton would compile again for a large value of one that does not say so.
-LARGE = {"t", "sample_offset", "stream", "units_counted", "units", "gamma_scale", "ratio", "fixed_scale"}
+LARGE = {"t", "sample_offset", "stream", "units_counted", "gamma_scale", "ratio", "fixed_scale"}
 
 
 class Recorded(NamedTuple):

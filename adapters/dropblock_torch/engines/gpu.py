@@ -6,9 +6,8 @@ channels lie side by side but do not fill words, in that of contiguous ones.
 """
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -24,9 +23,6 @@ from dropblock_torch.engines.plan import CHANNELS_LAST, Mask, Plan, as_rows
 
 WAITS = False
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 # The interpreter runs one program after the other, each operation on NumPy arrays: there, few large ones are fast.
 LARGEST = 2**20 if triton.knobs.runtime.interpret else 2**11
 
@@ -37,20 +33,6 @@ LARGE = 2**30
 def _block(needed: int, largest: int) -> int:
     """The size of a program's block: a power of two, no larger than it needs to be."""
     return min(triton.next_power_of_2(max(needed, 1)), largest)
-
-
-def _on_its_device(run: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
-    """`run` with the device of its first tensor as the current one, since that is where Triton launches."""
-
-    @wraps(run)
-    def launch(tensor: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        device = tensor.get_device()
-        if device < 0 or device == torch.cuda.current_device():  # to change nothing takes as long as an allocation
-            return run(tensor, *args, **kwargs)
-        with torch.cuda.device(device):
-            return run(tensor, *args, **kwargs)
-
-    return launch
 
 
 def state_bytes(plan: Plan) -> int:
@@ -67,7 +49,6 @@ def _bits_lie_across(plan: Plan) -> bool:
     return plan.channels_last and plan.maps % 32 == 0
 
 
-@_on_its_device
 def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: torch.dtype) -> Mask:
     """Lines 5 and 6, and line 8's factor."""
     fixed = call.fixed_scale
@@ -75,7 +56,7 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     launches = _drawing(plan, dtype, None if here is None else here.dtype, fixed is None)
     seeds = key.new_empty(launches.seeds, dtype=torch.int32)
     table = key.new_empty(drawing.TABLE.value)
-    counts = key.new_empty(plan.scopes + 1)  # and behind them a ticket
+    counts = key.new_empty(plan.scopes + 1).resize_(plan.scopes)  # a ticket stays behind them; a view costs more
     scale = key.new_empty(plan.scopes, dtype=dtype)
     state = key.new_empty(launches.state, dtype=torch.uint8)
     t = threshold_word(call.gamma) if here is None else 0
@@ -84,21 +65,17 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
         numbers=(t, call.gamma_scale, fixed or 0.0, call.sample_offset, call.stream),
     )  # fmt: skip
     launches.grow(state, seeds, counts, scale)
-    if fixed is not None:
-        return Mask(state, scale, None)
-    return Mask(state, scale, counts.narrow(0, 0, plan.scopes))
+    return Mask(state, scale, counts if fixed is None else None)
 
 
-@_on_its_device
 def apply(x: Tensor, state: Tensor, scale: Tensor, plan: Plan) -> Tensor:
     """Lines 7 and 8: every unit scaled, every dropped one +0."""
-    across = _bits_lie_across(plan)
-    channels_last = next((order for order in (across, not across) if _lies(x, order)), None)
-    if channels_last is None:
+    channels_last = _bits_lie_across(plan)
+    if _lies(x, channels_last) or _lies(x, channels_last := not channels_last):
+        out = y = torch.empty_like(x)
+    else:
         channels_last = plan.channels_last
         x, out, y = as_rows(x, plan)
-    else:
-        out = y = torch.empty_like(x)
     _applying(plan, x.dtype, channels_last)(x, out, state, scale)
     return y if out is y else y.copy_(out)
 

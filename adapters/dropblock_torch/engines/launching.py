@@ -43,8 +43,12 @@ class Launch:
         self._compiled: dict[int, tuple[Any, ...]] = {}
 
     def __call__(self, *tensors: Tensor, numbers: tuple[int | float, ...] = ()) -> None:
-        """Launch on the current device, which is that of the tensors."""
+        """Launch on the device of the tensors."""
         device = tensors[0].get_device()
+        if device >= 0 and device != torch.cuda.current_device():  # to change nothing takes as long as an allocation
+            with torch.cuda.device(device):
+                self(*tensors, numbers=numbers)
+            return
         compiled = self._compiled.get(device)
         if compiled is None or _is_watched():
             self._launch(device, tensors, numbers)
