@@ -15,11 +15,27 @@ from dropblock_torch.observed import Observed
 
 @torch.fx.wrap
 def _drop_block_of(
-    x: Tensor, rank: int, keep_prob: Tensor, block_size: int | tuple[int, ...], **options: Any
+    x: Tensor,
+    rank: int,
+    keep_prob: Tensor,
+    block_size: int | tuple[int, ...],
+    *,
+    training: bool,
+    per_channel: bool,
+    renorm: str,
+    gamma_scale: float,
+    calibrated: bool,
+    seed: int | None,
+    stream: int,
+    generator: torch.Generator | None,
+    process_group: Any,
+    inplace: bool,
+    observed: Observed | None,
 ) -> Tensor:
     """:func:`dropblock_torch.drop_block` over `rank` spatial axes, of a batch or of one sample without its axis.
 
     ``torch.fx`` records this function as one call, since it cannot trace decisions that depend on a tensor's shape.
+    Each option has its name here, since to hand on a dict of them takes nearly as long as the draw of a seed.
     """
     if not isinstance(x, Tensor) or x.is_nested:
         arguments.activations(x)  # which refuses it
@@ -33,7 +49,10 @@ def _drop_block_of(
     # At once the host may know the number, which was checked when it was set; in a program of torch.fx that moved to a
     # device it is there, and the host must not wait.
     number = keep_prob.item() if by is eager and keep_prob.device.type == "cpu" else keep_prob
-    y = by.drop_block(batch, number, block_size, sample_offset=0, foreign={}, **options)
+    y = by.drop_block(
+        batch, number, block_size, training, per_channel, renorm, gamma_scale, calibrated, seed, 0, stream, generator,
+        process_group, inplace, {}, observed,
+    )  # fmt: skip
     if batch is x:
         return y
     # If nothing was dropped, or it was dropped in place, the result is `x` itself.

@@ -2,7 +2,6 @@
 """The sizes and the layout of a mask, which are known before its values: a compiler's fake tensors need no more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -15,8 +14,7 @@ from dropblock_core.stream import Segments
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the rank of the activations
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Sizes of one mask: `maps` is the channels, or 1 for a mask they share; `scopes` counts line 8's factors.
 
     `channels_last` is how the activations lie in memory. Kernels go through memory in order, so the bits of their mask
