@@ -23,8 +23,8 @@ PACKAGES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "tf": "tensorflow"
 def remarks(name: str, rows: list[Row], *, keep: bool) -> list[str]:
     """What is measured beside the time."""
     if name == "numpy":
-        peaks = [f"{row.peak:.2f}" for row in rows if row.name == OURS and row.peak is not None]
-        return [f"Memory at its highest is {min(peaks)} to {max(peaks)} times input plus output (target 1.6)."]
+        peak = max(row.peak for row in rows if row.name == OURS and row.peak is not None)
+        return [f"Memory at its highest is {peak:.2f} times input plus output, or less (target 1.6)."]
     if name != "torch":
         return []
     module = importlib.import_module("tests.bench.torch_rows")
@@ -34,9 +34,9 @@ def remarks(name: str, rows: list[Row], *, keep: bool) -> list[str]:
         growth.draw(sizes, laws)
     return [
         # Of the largest: a small mask finds memory that the process had already.
-        f"Memory at its highest is {torch_peak(CASES[3]):.3f} times input plus output at {CASES[3]}; a bit a unit more "
-        "is 1.016. "
-        f"A call leaves {min(bits):.2f} to {max(bits):.2f} bits a unit for the backward pass.",
+        f"Memory at its highest is {torch_peak(CASES[3]):.3f} times input plus output at {CASES[3]}: with a "
+        "mask of a bit a unit it is 1.016. "
+        f"A call keeps {max(bits):.2f} bits a unit for the backward pass, or less.",
         growth.table(sizes),
     ]
 

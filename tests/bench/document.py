@@ -37,14 +37,14 @@ def table(rows: Sequence[Row]) -> str:
     head = ["Activations", "Direction", "Time", "/ floor", *others]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for case, of_case in itertools.groupby(sorted(rows, key=lambda row: _first(rows, row)), key=lambda row: row.case):
-        shown = str(case)
+        setting = str(case)
         for direction, group in itertools.groupby(of_case, key=lambda row: row.backend):
             times = {row.name: row.milliseconds for row in group}
             ours = times[OURS]
             factors = [f"{times[name] / ours:.1f}" if name in times else "" for name in others]
-            cells = [shown, direction, _time(ours), f"{ours / times[FLOOR]:.2f}", *factors]
+            cells = [setting, direction, shown(ours), f"{ours / times[FLOOR]:.2f}", *factors]
             lines.append(f"| {' | '.join(cells)} |")
-            shown = ""
+            setting = ""
     return "\n".join(lines)
 
 
@@ -53,7 +53,9 @@ def _first(rows: Sequence[Row], row: Row) -> int:
     return next(i for i, other in enumerate(rows) if other.case == row.case)
 
 
-def _time(milliseconds: float) -> str:
+def shown(milliseconds: float) -> str:
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.2f} s"
     return f"{milliseconds:.2f} ms" if milliseconds >= 0.1 else f"{1000 * milliseconds:.0f} µs"
 
 

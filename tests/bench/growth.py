@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from dropblock_torch import drop_block
 from tests.bench.cases import FLOOR, OURS, Case
+from tests.bench.document import shown
 from tests.bench.measure import taking_turns
 
 FIGURE = Path(__file__).resolve().parents[2] / "docs" / "growth.svg"
@@ -86,6 +87,6 @@ def table(sizes: list[Point]) -> str:
     lines = ["| Units | drop_block | x * s | / floor | ns a unit |", "|---|---|---|---|---|"]
     for p in sizes:
         number = units(p.case)
-        cells = [f"2^{number.bit_length() - 1}", *(f"{t:.3g} ms" for t in (p.ours, p.floor))]
+        cells = [f"2^{number.bit_length() - 1}", shown(p.ours), shown(p.floor)]
         lines.append(f"| {' | '.join(cells)} | {p.ours / p.floor:.2f} | {1e6 * p.ours / number:.3f} |")
     return "\n".join(lines)
