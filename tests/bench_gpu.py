@@ -186,4 +186,6 @@ def main():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", action="store_true", help="only the host's time; needs no GPU")
-    host.without_a_gpu() if parser.parse_args().host else main()
+    parser.add_argument("--rounds", type=int, default=host.ROUNDS, help="of --host")
+    arguments = parser.parse_args()
+    host.without_a_gpu(arguments.rounds) if arguments.host else main()

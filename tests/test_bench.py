@@ -1,11 +1,18 @@
 """The benchmark's verdicts. Speed itself is measured by `make bench`, and asserted nowhere."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.bench.cases import FLOOR, OURS, Backend, Case, Target
 from tests.bench.document import table, targets
 from tests.bench.measure import Row
 
+ROOT = Path(__file__).resolve().parent.parent
 CASE = Case((2, 3, 8, 8), 3, 0.9)
 
 
@@ -48,13 +55,31 @@ def test_the_document_says_what_was_measured_and_missed() -> None:
 def test_the_gpus_benchmark_measures_and_says_what_each_contender_took(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     from tests import bench_gpu
-    from tests.bench import host
 
     monkeypatch.setattr(bench_gpu, "REPEATS", 1)
     row = bench_gpu.measured((1, 2, 4, 4), 2, 0.5, torch.float32, torch.contiguous_format, "cpu", rounds=1)
-    times = host.microseconds("cpu", rounds=1, calls=1)
     assert {"copy", "forward", "backward", "F.dropout"} <= row["contenders"].keys()
     assert all(c["microseconds"] > 0 and c["eager"] for c in row["contenders"].values())
     assert row["contenders"]["copy"]["of_copy"] == 1
     assert bench_gpu.line(row | {"target": 0.0}).endswith("target 0.0: forward MISSED, backward MISSED")
-    assert {"nn.Dropout forward", "DropBlock2d forward and backward"} <= times.keys()
+
+
+def test_the_hosts_time_is_measured_without_a_gpu() -> None:
+    """As docs/performance.md says; in a process of its own, since what it pretends is for good."""
+    pytest.importorskip("triton")
+    from tests.gpu.pretended import COMPILER
+
+    if COMPILER is None:
+        pytest.skip("no C compiler")
+    program = [sys.executable, str(ROOT / "tests" / "bench_gpu.py"), "--host", "--rounds", "1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "adapters")))}
+    printed = subprocess.run(program, env=environment, check=True, capture_output=True, text=True).stdout
+    figures = re.findall(r"host: (.*): ([0-9.]+) microseconds, ([0-9.]+) of nn.Dropout's", printed)
+    assert [name for name, *_ in figures if name.startswith("DropBlock2d forward")] == [
+        "DropBlock2d forward",
+        "DropBlock2d forward and backward",
+        "DropBlock2d forward, without its launches",
+        "DropBlock2d forward, without the draw of its seed",
+        "DropBlock2d forward, without a gradient",
+    ]
+    assert all(float(taken) > 0 for _, taken, _ in figures)

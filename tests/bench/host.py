@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 TINY = (1, 2, 7, 7)
+ROUNDS, CALLS = 150, 20
 
 
-def microseconds(device: str, rounds: int = 150, calls: int = 20) -> dict[str, float]:
+def microseconds(device: str, rounds: int = ROUNDS) -> dict[str, float]:
     """What this thread takes for a call: the medians by what is called."""
     from dropblock_torch import DropBlock2d
 
@@ -34,7 +35,7 @@ def microseconds(device: str, rounds: int = 150, calls: int = 20) -> dict[str, f
     for _ in range(rounds):
         for name, (patched, run) in runs.items():
             with patched:
-                times[name].append(_taken(run, device, calls))
+                times[name].append(_taken(run, device))
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
@@ -43,7 +44,7 @@ def _always(result: Any) -> Any:
     return lambda *_, **__: result
 
 
-def _taken(run: Any, device: str, calls: int) -> float:
+def _taken(run: Any, device: str) -> float:
     """Microseconds a call, after a first one that is not timed."""
     run()
     clock = time.thread_time_ns  # others may use the core
@@ -51,9 +52,9 @@ def _taken(run: Any, device: str, calls: int) -> float:
         torch.cuda.synchronize()
         clock = time.perf_counter_ns
     begin = clock()
-    for _ in range(calls):
+    for _ in range(CALLS):
         run()
-    return (clock() - begin) / calls / 1000
+    return (clock() - begin) / CALLS / 1000
 
 
 def show(times: dict[str, float]) -> None:
@@ -62,7 +63,7 @@ def show(times: dict[str, float]) -> None:
         print(f"host: {name}: {taken:.1f} microseconds, {taken / base:.1f} of nn.Dropout's")
 
 
-def without_a_gpu() -> None:
+def without_a_gpu(rounds: int = ROUNDS) -> None:
     """Show what a call takes up to a driver that does nothing, on tensors of the CPU that say they are a GPU's."""
     from tests.gpu import pretended
 
@@ -78,4 +79,4 @@ def without_a_gpu() -> None:
         mock.patch.object(torch.cuda, "_initialized", True),
         mock.patch.object(torch._C, "_cuda_getDevice", _always(0), create=True),
     ):
-        show(microseconds("cpu"))
+        show(microseconds("cpu", rounds))
