@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -57,9 +58,11 @@ def test_the_gpus_benchmark_measures_and_says_what_each_contender_took(monkeypat
     from tests import bench_gpu
 
     monkeypatch.setattr(bench_gpu, "REPEATS", 1)
-    row = bench_gpu.measured((1, 2, 4, 4), 2, 0.5, torch.float32, torch.contiguous_format, "cpu", rounds=1)
+    row = bench_gpu.measured(
+        (1, 2, 4, 4), 2, 0.5, torch.float32, torch.contiguous_format, bench_gpu.others()[0], "cpu", rounds=1
+    )
     assert {"copy", "forward", "backward", "F.dropout"} <= row["contenders"].keys()
-    assert all(c["microseconds"] > 0 and c["eager"] for c in row["contenders"].values())
+    assert all(c["microseconds"] > 0 for c in row["contenders"].values())
     assert row["contenders"]["copy"]["of_copy"] == 1
     assert bench_gpu.line(row | {"target": 0.0}).endswith("target 0.0: forward MISSED, backward MISSED")
 
@@ -83,3 +86,17 @@ def test_the_hosts_time_is_measured_without_a_gpu() -> None:
         "DropBlock2d forward, without a gradient",
     ]
     assert all(float(taken) > 0 for _, taken, _ in figures)
+
+
+def test_an_older_timm_is_left_out_of_the_gpus_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from tests import bench_gpu
+
+    timm, layers = ModuleType("timm"), ModuleType("timm.layers")
+    timm.__dict__.update(__version__="1.0.22", layers=layers)
+    layers.__dict__.update(DropBlock2d=lambda drop_prob, block_size, batchwise=False, fast=True: None)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setitem(sys.modules, "timm.layers", layers)
+    usable, refused = bench_gpu.others()
+    assert "timm" not in usable
+    assert refused["timm"] == "1.0.22 has no couple_channels, which came with 1.0.23"

@@ -185,3 +185,11 @@ def test_code_is_loaded_in_a_capture_as_if_it_were_none(monkeypatch: pytest.Monk
         with launching._capture_allows_loading(on):
             assert modes == ([0, 2] if is_capturing else [0])
     assert modes == [0, 2, 0]
+
+
+def test_a_library_is_found_by_the_name_it_was_loaded_by() -> None:
+    """ROCm's, in which a capture is told to allow loading, may lie anywhere, under a name that ends with a number."""
+    found = Path(launching._loaded("libtorch_cpu.so"))
+    assert found.is_file()
+    assert found.name.startswith("libtorch_cpu.so")
+    assert launching._loaded("libnothing.so") == "libnothing.so"

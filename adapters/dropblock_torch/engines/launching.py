@@ -12,6 +12,7 @@ import functools
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,5 +106,11 @@ def _capture_allows_loading(on: Tensor) -> Iterator[None]:
 def _exchange_capture_mode() -> Any:
     """The driver's own function: PyTorch uses it as it takes memory during a capture, and has no name for it."""
     if torch.version.hip:
-        return ctypes.CDLL("libamdhip64.so").hipThreadExchangeStreamCaptureMode
+        return ctypes.CDLL(_loaded("libamdhip64.so")).hipThreadExchangeStreamCaptureMode
     return ctypes.CDLL("libcuda.so.1").cuThreadExchangeStreamCaptureMode
+
+
+def _loaded(name: str) -> str:
+    """Where the library lies that this process has loaded: ROCm's name ends with a number, which differs."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return next((path for line in lines if (path := line[line.find("/") :]).rpartition("/")[2].startswith(name)), name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Triton kernels: lines 5 to 8 in three launches, a fourth where each map has a factor of its own.
+"""The Triton kernels: lines 5 to 8 in three launches.
 
 :mod:`drawing` draws the seeds, :mod:`growing` grows each to its block, counts, and makes line 8's factor, and
 :mod:`applying` reads, scales, drops and writes. Nothing waits for the host: loops whose length depends on what was
