@@ -3,11 +3,11 @@
 Maps are of 16x16. Sizes for which the memory is not free are left out.
 """
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
+import psutil
 import torch
 from matplotlib.figure import Figure
 
@@ -41,7 +41,7 @@ def point(case: Case, rounds: int) -> Point:
 
 def by_units() -> list[Point]:
     """From 2^10 units to 2^31, with blocks of 7 and keep_prob 0.9."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = psutil.virtual_memory().available
     # Input, output, a bit a unit, and something for the machine.
     powers = [p for p in POWERS if 8.125 * 2**p < 0.9 * free]
     shapes = [(2 ** (p - 8 - min(10, p - 8)), 2 ** min(10, p - 8), 16, 16) for p in powers]
