@@ -1,12 +1,14 @@
 """A small profile by name, a list of temporary checks, and modules for processes of their own to load."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dropblock_conformance import checks as listed
+from dropblock_conformance.judging.attempt import Attempt
 from dropblock_conformance.judging.check import Check
 from dropblock_conformance.judging.profile import PROFILES
 
@@ -20,6 +22,16 @@ def profiles_of_tests() -> Iterator[None]:
         for name, profile in PROFILES_OF_TESTS.items():
             patch.setitem(PROFILES, name, profile)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_check_outlasts_its_test() -> Iterator[None]:
+    """A check that hung ends with its test: another test asks whether one hangs in this process."""
+    yield
+    for thread in threading.enumerate():
+        if isinstance(thread, Attempt):
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 @pytest.fixture
