@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 import triton
 
+from dropblock_core.validate import RENORMS
 from tests.bench.document import DOCUMENT
 from tests.bench.launched import TARGETS, Recorded, Setting, variants
 from tests.shared.generated import write_generated
@@ -183,13 +184,10 @@ def counted(variant: str, launch: Recorded, target: str) -> Counts:
 
 def launches() -> str:
     """What a call launches."""
-    setting = Setting((256, 1024, 14, 14), 7)
-    calls = {"A forward pass": setting, 'one with `renorm="map"`': setting._replace(renorm="map")}
-    said = [
-        f"{call} {', '.join(f'`{launch.name}`' for launch in of.of_mask() + of.of_apply(False))}"
-        for call, of in calls.items()
-    ]
-    return f"Launches: {'; '.join(said)}; a backward pass the last alone."
+    settings = [Setting((256, 1024, 14, 14), 7, renorm=renorm) for renorm in RENORMS]
+    [names] = {tuple(launch.name for launch in of.of_mask() + of.of_apply(False)) for of in settings}
+    shown = ", ".join(f"`{name}`" for name in names)
+    return f"Launches of a forward pass, with every `renorm`: {shown}; of a backward pass the last alone."
 
 
 def table(counts: Sequence[Counts]) -> str:
