@@ -2,7 +2,7 @@
 
 The target is 1.15 times the copy plus 5 microseconds, in each direction, and 3 times nn.Dropout's time of the host.
 The contenders take turns, and the median of ROUNDS counts. The device's time is that of a captured graph, so that the
-host's work is left out. Without GPU a call is timed as it is, for the test of this file.
+host's work is left out. Without a GPU a call is timed as it is, for the test of this file.
 
 `--host` measures the host's time without a GPU: as tests/gpu/pretended.py says, the kernels' launches do nothing. It
 also leaves out one part at a time, which says what each takes.

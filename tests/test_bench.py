@@ -73,7 +73,7 @@ def test_the_hosts_time_is_measured_without_a_gpu() -> None:
     from tests.gpu.pretended import COMPILER
 
     if COMPILER is None:
-        pytest.skip("no C compiler")
+        pytest.skip("no C compiler, which makes the driver that does nothing")
     program = [sys.executable, str(ROOT / "tests" / "bench_gpu.py"), "--host", "--rounds", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "adapters")))}
     printed = subprocess.run(program, env=environment, check=True, capture_output=True, text=True).stdout

@@ -56,7 +56,7 @@ def mask(key: Tensor, keep_prob: float | Tensor, call: Call, plan: Plan, dtype: 
     launches = _drawing(plan, dtype, None if here is None else here.dtype, fixed is None)
     seeds = key.new_empty(launches.seeds, dtype=torch.int32)
     table = key.new_empty(drawing.TABLE.value)
-    counts = key.new_empty(plan.scopes + 1).resize_(plan.scopes)  # a ticket stays behind them; a view costs more
+    counts = key.new_empty(plan.scopes + 1).resize_(plan.scopes)  # cuts off the ticket of `grow`; a view costs more
     scale = key.new_empty(plan.scopes, dtype=dtype)
     state = key.new_empty(launches.state, dtype=torch.uint8)
     t = threshold_word(call.gamma) if here is None else 0

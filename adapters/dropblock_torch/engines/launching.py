@@ -46,7 +46,7 @@ class Launch:
     def __call__(self, *tensors: Tensor, numbers: tuple[int | float, ...] = ()) -> None:
         """Launch on the device of the tensors."""
         device = tensors[0].get_device()
-        if device >= 0 and device != torch.cuda.current_device():  # to change nothing takes as long as an allocation
+        if device >= 0 and device != torch.cuda.current_device():  # setting it costs an allocation's time
             with torch.cuda.device(device):
                 self(*tensors, numbers=numbers)
             return
